@@ -1,0 +1,33 @@
+"""Runs the migrations on the database of GATEWAY_DATABASE_URL, one process at a time, all in one transaction."""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from service.db.engine import asyncpg_url
+from service.db.tables import metadata
+from service.settings import Settings
+
+# Any constant does, as long as it is always the same: pods that migrate at once queue up behind it.
+MIGRATION_LOCK = 7_203_117_402
+
+
+def migrate(connection: Connection) -> None:
+    """Take the lock, then run what is missing; a second process finds nothing left to do."""
+    context.configure(connection=connection, target_metadata=metadata, compare_server_default=True)
+    with context.begin_transaction():
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        context.run_migrations()
+
+
+async def main() -> None:
+    """Connect, migrate, disconnect."""
+    engine = create_async_engine(asyncpg_url(Settings().database_url.get_secret_value()))
+    async with engine.begin() as connection:
+        await connection.run_sync(migrate)
+    await engine.dispose()
+
+
+asyncio.run(main())

@@ -1,0 +1,1 @@
+"""Postgres: the whole schema on one page (tables), the only committer (engine), waking (listen)."""

@@ -1,0 +1,116 @@
+"""Log lines, counters and timings: what an operator sees. No prompt, key, token or image byte ever comes here."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from time import perf_counter
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+from structlog.tracebacks import ExceptionDictTransformer
+from structlog.typing import Processor
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+requests_seconds = Histogram(
+    "gateway_http_request_seconds", "Requests served, by route template", ["method", "route", "status"], buckets=SECONDS
+)
+upstream_seconds = Histogram(
+    "gateway_upstream_call_seconds", "Calls to the image API, by outcome", ["call", "outcome"], buckets=SECONDS
+)
+delivery_seconds = Histogram(
+    "gateway_delivery_attempt_seconds", "Notifications sent, by outcome", ["outcome", "error_class"], buckets=SECONDS
+)
+moves_total = Counter("gateway_task_moves_total", "Moves of tasks, by the state they came to", ["state"])
+reports_total = Counter("gateway_reports_total", "Reports about tasks, by what became of them", ["source", "outcome"])
+upstream_id_mismatches_total = Counter(
+    "gateway_upstream_id_mismatches_total", "Reports that name another upstream task than the one we know"
+)
+stale_attempt_reports_total = Counter(
+    "gateway_stale_attempt_reports_total", "Reports for an attempt that we took for not accepted: it was"
+)
+loop_up = Gauge("gateway_loop_up", "1 while a background loop makes progress", ["loop"])
+loop_failures_total = Counter("gateway_loop_failures_total", "Turns of a background loop that raised", ["loop"])
+waiters = Gauge("gateway_waiters", "Callers waiting for a task to change")
+spool_bytes = Gauge("gateway_spool_bytes", "Uploads in flight on disk")
+database_connections = Gauge("gateway_database_connections_in_use", "Connections checked out of the pool")
+
+
+class Timings:
+    """Where the time of one request went, for Server-Timing: seconds by name (`db`, `upstream`)."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add `seconds` to what `name` has so far."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+
+timings: ContextVar[Timings | None] = ContextVar("timings", default=None)
+
+
+@contextmanager
+def timed(name: str) -> Iterator[None]:
+    """Count the time of this block for the request that it serves, if it serves one."""
+    began = perf_counter()
+    try:
+        yield
+    finally:
+        current = timings.get()
+        if current is not None:
+            current.add(name, perf_counter() - began)
+
+
+def observe_upstream(call: str, outcome: str, seconds: float) -> None:
+    """Count one call to the image API."""
+    upstream_seconds.labels(call, outcome).observe(seconds)
+
+
+def observe_delivery(outcome: str, error_class: str | None, seconds: float) -> None:
+    """Count one attempt to notify."""
+    delivery_seconds.labels(outcome, error_class or "").observe(seconds)
+
+
+def watch_gauges(spooled_bytes: Callable[[], float], connections_in_use: Callable[[], float]) -> None:
+    """Read these whenever /metrics is asked for."""
+    spool_bytes.set_function(spooled_bytes)
+    database_connections.set_function(connections_in_use)
+
+
+def start_logging(level: str) -> None:
+    """Write one JSON object a line to stdout; the standard library's loggers join in, access logs do not.
+
+    uvicorn's access log and the HTTP clients' own lines would hold callback tokens: they stay off at every level.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                # Without the local variables that it would show by default: they hold prompts and secrets.
+                structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).handlers.clear()
+    for name in ("uvicorn.access", "httpx", "httpcore", "aiohttp.access", "aiohttp.client"):
+        logging.getLogger(name).disabled = True
