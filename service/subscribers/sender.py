@@ -1,0 +1,145 @@
+"""Posts one notification and tells what came of it; the only place where a subscriber's server is called."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from ipaddress import ip_address
+
+import aiohttp
+from aiohttp.connector import AddrInfoType
+
+from service.db.engine import forbid_in_transaction
+from service.settings import Settings
+from service.subscribers.guard import Guard
+from service.subscribers.retry import Answer, ErrorClass, read_retry_after
+from service.subscribers.target_url import UnreadableUrl, read_target_url
+
+ANSWER_MAX_BYTES = 4096
+ERROR_MAX_CHARACTERS = 300
+# Below the 5 s after which uvicorn and Node close an idle connection, perhaps just as the next POST arrives on it.
+KEEPALIVE_S = 4.0
+
+# The host of the URL being called, for the check of the address: aiohttp dials in the context of the request. Where it
+# is unknown the guard is at its strictest.
+_host: ContextVar[str] = ContextVar("host", default="")
+
+
+class ForbiddenAddress(OSError):
+    """The guard does not allow the address that was about to be dialled."""
+
+    def __init__(self) -> None:
+        # Always the same words: of several failures with the same text aiohttp passes on the first as it is.
+        super().__init__("the address is not on the operator's allow-list")
+
+
+class Sender:
+    """Keeps connections to subscribers open between notifications; follows no redirect, proxy setting or cookie."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """POST once and wait for the answer within the settings' times; never raises for what the receiver does."""
+        forbid_in_transaction()
+        started_s = time.monotonic()
+        try:
+            target = read_target_url(url)
+            _host.set(target.host)
+            async with self._session.post(target.url, data=body, headers=headers, allow_redirects=False) as response:
+                return await _read_answer(response, started_s)
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            error_class, error = _classify(exc)
+            return Answer(None, error_class, _plain(error), _elapsed_ms(started_s))
+
+
+@asynccontextmanager
+async def open_sender(settings: Settings, guard: Guard) -> AsyncIterator[Sender]:
+    """A sender whose connections close when the block ends."""
+
+    def guarded_socket(addr_info: AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, sockaddr = addr_info
+        if not guard.address_allowed(ip_address(sockaddr[0]), _host.get()):
+            raise ForbiddenAddress
+        return socket.socket(family, kind, protocol)
+
+    connector = aiohttp.TCPConnector(
+        # As many as can be in flight, also per host: waiting for a free connection would look like a slow receiver.
+        limit=settings.delivery_max_in_flight,
+        limit_per_host=0,
+        keepalive_timeout=KEEPALIVE_S,
+        socket_factory=guarded_socket,
+    )
+    session = aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(
+            total=settings.delivery_timeout_s, sock_connect=settings.delivery_connect_timeout_s
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+        skip_auto_headers=("Accept-Encoding",),
+        headers={"User-Agent": "image-gateway", "Content-Type": "application/json"},
+    )
+    async with session:
+        yield Sender(session)
+
+
+async def _read_answer(response: aiohttp.ClientResponse, started_s: float) -> Answer:
+    """The status decides, so a body that breaks off or never ends does not turn a 2xx into a failure."""
+    try:
+        body = await _first_bytes(response)
+    except (aiohttp.ClientError, OSError):
+        body = b""
+    taken = 200 <= response.status < 300
+    return Answer(
+        status=response.status,
+        error_class=None if taken else "http",
+        error=None if taken else f"answered {response.status}",
+        duration_ms=_elapsed_ms(started_s),
+        body=body,
+        retry_after_s=read_retry_after(response.headers.get("Retry-After"), datetime.now(UTC)),
+    )
+
+
+async def _first_bytes(response: aiohttp.ClientResponse) -> bytes:
+    """The first 4 KiB; a longer answer costs its sender the connection, for reading on could take for ever."""
+    kept = bytearray()
+    while len(kept) < ANSWER_MAX_BYTES and not response.content.at_eof():
+        kept += await response.content.read(ANSWER_MAX_BYTES - len(kept))
+    if not response.content.at_eof():
+        response.close()
+    return bytes(kept)
+
+
+def _classify(exc: Exception) -> tuple[ErrorClass, str]:
+    """The stage at which it failed, and words for it that hold no URL."""
+    if isinstance(exc, aiohttp.ClientConnectorError) and isinstance(exc.os_error, ForbiddenAddress):
+        return "guard", str(exc.os_error)
+    match exc:
+        case UnreadableUrl() | aiohttp.InvalidURL():
+            return "guard", "the URL cannot be called"
+        case aiohttp.ClientConnectorDNSError():
+            return "dns", "the host name cannot be resolved"
+        case aiohttp.ClientSSLError():
+            return "tls", exc.strerror or "no secure connection"
+        case aiohttp.ConnectionTimeoutError():
+            return "connect", "no connection in time"
+        case aiohttp.ClientConnectorError():
+            return "connect", exc.strerror or "no connection"
+        case asyncio.TimeoutError():
+            return "timeout", "no answer in time"
+        case _:
+            return "http", type(exc).__name__
+
+
+def _plain(text: str) -> str:
+    """Text that Postgres stores whatever a receiver made of it: no NUL, no lone surrogates, no great length."""
+    return text.encode(errors="replace").decode().replace("\x00", "")[:ERROR_MAX_CHARACTERS]
+
+
+def _elapsed_ms(started_s: float) -> int:
+    return int((time.monotonic() - started_s) * 1000)

@@ -1,0 +1,73 @@
+"""Makes what the delivery loop works on, and tells what became of it."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from service.db.engine import Database as GatewayDatabase
+from service.db.ids import new_id
+from service.subscribers.deliver import DeliveryLoop
+from service.subscribers.event_types import TERMINAL_EVENT_TYPES, EventType
+from service.subscribers.signature import new_signing_secret
+from service.subscribers.store import FAN_OUT_SQL, NewSubscription, create_subscription
+
+OpenLoop = Callable[..., AbstractAsyncContextManager[DeliveryLoop]]
+
+EMIT = text(f"""
+    WITH event AS (
+        INSERT INTO events (id, client, type, body) VALUES (:id, :client, :type, :body)
+        RETURNING id, client, type, CAST(:callback_subscription_id AS uuid) AS callback_subscription_id
+    ), fan_out AS ({FAN_OUT_SQL})
+    SELECT
+""")
+
+
+@dataclass
+class Notifications:
+    """Makes what the loop works on, and tells what became of it."""
+
+    database: GatewayDatabase
+    attempts_observed: list[tuple[str, str | None]] = field(default_factory=list)
+
+    async def subscribe(
+        self, url: str, *, client: str = "shop", event_types: tuple[EventType, ...] = TERMINAL_EVENT_TYPES
+    ) -> NewSubscription:
+        """A subscription of the client."""
+        new = NewSubscription(new_id(), client, url, event_types, new_signing_secret())
+        async with self.database.transaction() as connection:
+            await create_subscription(connection, new)
+        return new
+
+    async def emit(
+        self,
+        event_type: str = "task.succeeded",
+        *,
+        client: str = "shop",
+        callback: UUID | None = None,
+        body: str = "{}",
+    ) -> UUID:
+        """An event, committed with its deliveries."""
+        event_id = new_id()
+        values = {"id": event_id, "client": client, "type": event_type, "body": body}
+        await self.database.statement(EMIT, {**values, "callback_subscription_id": callback})
+        return event_id
+
+    async def rows(self, sql: str, **values: object) -> list[dict[str, Any]]:
+        """What a query finds."""
+        return [dict(row._mapping) for row in await self.database.statement(text(sql), values)]
+
+    async def make_due(self) -> None:
+        """Let the time pass until every delivery is due, also those whose lease still runs."""
+        await self.rows("UPDATE deliveries SET due_at = now() - interval '1 millisecond'")
+
+    async def results(self) -> list[str]:
+        """The ends that deliveries had."""
+        return [row["state"] for row in await self.rows("SELECT state FROM delivery_results ORDER BY ended_at, id")]
+
+    async def is_idle(self) -> bool:
+        """Whether nothing is left to do."""
+        return not await self.rows("SELECT id FROM deliveries LIMIT 1")
