@@ -1,0 +1,122 @@
+"""Puts the process together: what a role serves, which loops it runs, what is opened first and closed last."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+
+from service import callbacks
+from service.catalog.models import Catalog
+from service.clients.keys import Keyring
+from service.db.listen import DELIVERIES
+from service.resources import Resources, open_resources
+from service.settings import Settings
+from service.subscribers.deliver import DeliveryLoop
+from service.subscribers.guard import Guard
+from service.subscribers.sender import open_sender
+from service.surfaces import native
+from service.tasks.in_flight import InFlight
+from service.tasks.reconcile import ReconcileLoop
+from service.tasks.watch import Watch
+from service.telemetry import observe_delivery, watch_gauges
+from service.web import health, problems
+from service.web.context import Gateway
+from service.web.middleware import RequestScope
+from service.web.openapi import Api
+from service.worker import Loop, Loops
+
+# Deliveries and polls in flight end within their own timeouts; the paid calls have ended before the loops are stopped.
+LOOPS_STOP_WITHIN_S = 20.0
+
+
+class Role(StrEnum):
+    """What one process does; every role serves /livez, /readyz and /metrics."""
+
+    ALL = "all"
+    API = "api"
+    WORKER = "worker"
+
+
+def create_app(settings: Settings, role: Role) -> FastAPI:
+    """The application of one process. Nothing is opened before its lifespan begins."""
+    app = Api(
+        title="Image gateway",
+        version=_version(),
+        summary="Price, generate and follow images; be told when they are done.",
+        description=native.DESCRIPTION,
+        lifespan=_lifespan_of(settings, role),
+        docs_url="/docs" if role is not Role.WORKER else None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if role is not Role.WORKER else None,
+    )
+    problems.install_problems(app)
+    app.include_router(health.router)
+    if role is not Role.WORKER:
+        app.include_router(native.router)
+        app.router.routes.append(callbacks.route)
+    app.add_middleware(RequestScope)
+    return app
+
+
+def begin_shutdown(app: FastAPI) -> None:
+    """Answer every waiter and turn unready, before the server waits for its connections to end."""
+    app.state.health.draining = True
+    app.state.gateway.watch.close()
+
+
+def _lifespan_of(settings: Settings, role: Role) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            resources = await stack.enter_async_context(open_resources(settings))
+            gateway = _gateway(resources)
+            loops = Loops(await _loops_of(role, gateway, stack))
+            app.state.gateway = gateway
+            app.state.health = health.Health(
+                {**health.database_checks(resources.db), **health.loops_check(loops.failing)}
+            )
+            watch_gauges(lambda: resources.spool.bytes_in_flight, resources.db.connections_in_use)
+            loops.start()
+            yield
+            await gateway.in_flight.drain(settings.drain_timeout_s)
+            await loops.stop(LOOPS_STOP_WITHIN_S)
+
+    return lifespan
+
+
+def _gateway(resources: Resources) -> Gateway:
+    return Gateway(
+        resources=resources,
+        catalog=Catalog(resources.upstream.models, resources.settings),
+        keyring=Keyring(resources.settings.key_clients),
+        watch=Watch(resources),
+        in_flight=InFlight(),
+        guard=Guard.of(resources.settings),
+    )
+
+
+async def _loops_of(role: Role, gateway: Gateway, stack: AsyncExitStack) -> tuple[Loop, ...]:
+    """The bell comes last: it is drained after the loops that still ring it."""
+    resources, loops = gateway.resources, list[Loop]()
+    if role is not Role.API:
+        loops += [await _delivery_loop(gateway, stack), ReconcileLoop(resources)]
+    if role is not Role.WORKER:
+        loops.append(gateway.watch)
+    return (*loops, resources.bell)
+
+
+async def _delivery_loop(gateway: Gateway, stack: AsyncExitStack) -> DeliveryLoop:
+    settings, guard = gateway.resources.settings, gateway.guard
+    sender = await stack.enter_async_context(open_sender(settings, guard))
+    loop = DeliveryLoop(gateway.resources.db, sender, settings, observe_delivery)
+    gateway.resources.bell.hear(DELIVERIES, lambda _: loop.wake.set())
+    return loop
+
+
+def _version() -> str:
+    try:
+        return version("image-gateway")
+    except PackageNotFoundError:
+        return "0.1.0"

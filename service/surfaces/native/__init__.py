@@ -1,0 +1,19 @@
+"""The native REST API under /api/v1: `router` has all of it, `DESCRIPTION` introduces it in the OpenAPI document."""
+
+from fastapi import APIRouter
+
+from service.surfaces.native import models, quotes, subscriptions, tasks
+
+__all__ = ["DESCRIPTION", "router"]
+
+DESCRIPTION = """
+Buy generated images without paying twice or losing one.
+
+Ask which models there are and what a request costs, send it, then wait for the task or be notified. Every request needs
+an API key, as `Authorization: Bearer <key>` or `X-Api-Key: <key>`. Every answer carries `X-Request-Id` and
+`Server-Timing`. Every error is a problem (RFC 9457) whose `code` never changes.
+"""
+
+router = APIRouter()
+for part in (models, quotes, tasks, subscriptions):
+    router.include_router(part.router)

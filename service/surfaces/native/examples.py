@@ -1,0 +1,123 @@
+"""Examples in the OpenAPI document; each is sent to the running gateway, or held against its schema, by the tests."""
+
+from typing import Any
+
+TASK_ID = "01a0bd29-8f2e-7cc3-98c4-dc0c0c07398f"
+SUBSCRIPTION_ID = "01a0bd29-9b51-7a0e-a3d6-0f1b2c3d4e5f"
+
+MODEL: dict[str, Any] = {
+    "model_id": "bytedance-seedream-4.5",
+    "max_generations": 4,
+    "max_prompt_length": 4000,
+    "aspect_ratios": ["16:9", "4:3", "1:1", "3:4", "9:16"],
+    "default_aspect_ratio": "1:1",
+    "resolutions": ["2K", "4K"],
+    "default_resolution": "2K",
+    "qualities": None,
+    "default_quality": None,
+    "eta_seconds": 30,
+    "supports_images": True,
+    "requires_reference_images": False,
+    "supports_enhance_prompt": False,
+    "supports_negative_prompt": False,
+    "max_assets": 10,
+}
+
+QUOTE_REQUESTS: dict[str, Any] = {
+    "two references at 2K": {
+        "value": {
+            "model_id": "bytedance-seedream-4.5",
+            "generations_count": 1,
+            "model_parameters": {"aspect_ratio": "16:9", "resolution": "2K"},
+            "asset_count": 2,
+        }
+    },
+    "the model's defaults": {"value": {"model_id": "bytedance-seedream-4.5"}},
+}
+QUOTE: dict[str, Any] = {
+    **QUOTE_REQUESTS["two references at 2K"]["value"],
+    "credits": 1188,
+    "priced_at": "2026-11-22T09:30:00.125000Z",
+}
+
+TASK_JSON_REQUESTS: dict[str, Any] = {
+    "a picture from words": {
+        "value": {
+            "prompt": "A lighthouse at dusk, oil on canvas",
+            "model_id": "bytedance-seedream-4.5",
+            "model_parameters": {"aspect_ratio": "16:9", "resolution": "2K"},
+            "client_reference": "order-4711",
+            "metadata": {"shelf": "A3"},
+        }
+    }
+}
+# Each entry of `assets` stands for the bytes of one image file.
+TASK_FORM_REQUESTS: dict[str, Any] = {
+    "two references": {
+        "value": {
+            "prompt": "Merge @img2 into @img1 while keeping the original outfit",
+            "model_id": "bytedance-seedream-4.5",
+            "generations_count": 1,
+            "model_parameters": {"aspect_ratio": "1:1", "resolution": "2K"},
+            "assets": ["<the bytes of image1.png>", "<the bytes of image2.png>"],
+        }
+    }
+}
+
+TASK: dict[str, Any] = {
+    "id": TASK_ID,
+    "state": "processing",
+    "version": 2,
+    "model_id": "bytedance-seedream-4.5",
+    "prompt": "A lighthouse at dusk, oil on canvas",
+    "generations_count": 1,
+    "model_parameters": {"aspect_ratio": "16:9", "resolution": "2K"},
+    "assets": [],
+    "client_reference": "order-4711",
+    "metadata": {"shelf": "A3"},
+    "progress": None,
+    "images": [],
+    "estimated_credits": 1188,
+    "credits": None,
+    "error": None,
+    "attempt": 1,
+    "upstream_task_id": "abc123",
+    "created_at": "2026-11-22T09:30:01.002000Z",
+    "updated_at": "2026-11-22T09:30:01.480000Z",
+    "submitted_at": "2026-11-22T09:30:01.002000Z",
+    "ended_at": None,
+}
+FINISHED_TASK: dict[str, Any] = {
+    **TASK,
+    "state": "succeeded",
+    "version": 3,
+    "progress": 100,
+    "images": [
+        {
+            "id": "img_001",
+            "url": "https://cdn.example/abc123/img_001.png?dl=1",
+            "preview_url": "https://cdn.example/abc123/img_001_preview.png",
+            "mime_type": "image/png",
+            "width": 2560,
+            "height": 1440,
+        }
+    ],
+    "credits": 1188,
+    "updated_at": "2026-11-22T09:30:31.700000Z",
+    "ended_at": "2026-11-22T09:30:31.700000Z",
+}
+
+SUBSCRIPTION_REQUESTS: dict[str, Any] = {
+    "every end of a task": {"value": {"url": "https://10.0.0.7/hooks/images", "description": "the shop's images"}},
+    "only what went well": {"value": {"url": "https://10.0.0.7/hooks/images", "event_types": ["task.succeeded"]}},
+}
+SUBSCRIPTION: dict[str, Any] = {
+    "id": SUBSCRIPTION_ID,
+    "url": "https://10.0.0.7/hooks/images",
+    "event_types": ["task.succeeded", "task.failed", "task.canceled", "task.result_late"],
+    "state": "active",
+    "inline": False,
+    "description": "the shop's images",
+    "created_at": "2026-11-22T09:29:00.000000Z",
+}
+CREATED_SUBSCRIPTION: dict[str, Any] = {**SUBSCRIPTION, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}

@@ -1,0 +1,211 @@
+"""What the native API takes and gives, as shapes: the OpenAPI document and the checks of each value come from here."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import orjson
+from fastapi import Query
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from service.subscribers.event_types import EventType
+from service.tasks.schemas import Task
+from service.tasks.state import State
+from service.web.body import StorableObject, StorableText
+
+MAX_ID_LENGTH = 200
+MAX_METADATA_BYTES = 16 * 1024
+MAX_PAGE = 100
+
+
+def _small(value: dict[str, Any]) -> dict[str, Any]:
+    if len(orjson.dumps(value)) > MAX_METADATA_BYTES:
+        raise PydanticCustomError("too_large", "must have at most {most} bytes as JSON", {"most": MAX_METADATA_BYTES})
+    return value
+
+
+class Strict(BaseModel):
+    """A request's shape: no unknown names, no value of another type turned into the right one."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+ModelId = Annotated[StorableText, Field(min_length=1, max_length=MAX_ID_LENGTH, description="An id from `/models`.")]
+Count = Annotated[int, Field(description="How many images; each model has its own limit.")]
+Parameters = Annotated[
+    StorableObject,
+    Field(description="`aspect_ratio`, `resolution`, `quality` as the model lists them, and `seed`; each optional."),
+]
+
+
+class QuoteFields(Strict):
+    """A request to be priced."""
+
+    model_id: ModelId
+    generations_count: Count = 1
+    model_parameters: Parameters = {}
+    asset_count: int = Field(default=0, ge=0, le=10_000, description="How many reference images will be sent.")
+
+
+class TaskFields(Strict):
+    """A request for images."""
+
+    prompt: StorableText = Field(
+        description="What to show. Name every file sent as `@img1`, `@img2` … in the order of the `assets`."
+    )
+    model_id: ModelId
+    generations_count: Count = 1
+    model_parameters: Parameters = {}
+    client_reference: StorableText | None = Field(
+        default=None, min_length=1, max_length=MAX_ID_LENGTH, description="Your own id; tasks can be listed by it."
+    )
+    metadata: Annotated[StorableObject, AfterValidator(_small)] = Field(
+        default={}, description="A JSON object of yours, 16 KiB at most; it is kept and given back."
+    )
+    callback_url: StorableText | None = Field(
+        default=None, description="Where to POST the task when it ends. It becomes an inline subscription."
+    )
+
+
+class SubscriptionFields(Strict):
+    """Where to send events, and which."""
+
+    url: StorableText = Field(description="An http or https address that the operator's allow-list admits.")
+    event_types: list[EventType] | None = Field(
+        default=None, min_length=1, description="Which events; by default all that end a task."
+    )
+    description: StorableText = Field(default="", max_length=500, description="For people.")
+
+
+class NoParameters(BaseModel):
+    """The endpoint takes no query parameter."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class WaitParameters(NoParameters):
+    """How long to wait for news."""
+
+    wait: float = Field(
+        default=0,
+        ge=0,
+        le=60,
+        allow_inf_nan=False,
+        description="Seconds to hold the request open: until the task ends or, with `If-None-Match`, until it moves on "
+        "from that version.",
+    )
+
+
+def _within_years(moment: datetime) -> datetime:
+    # Moments at the ends of the calendar leave it when they are turned to UTC.
+    if not 1970 <= moment.year < 9999:
+        raise PydanticCustomError("moment_out_of_range", "must lie between the years 1970 and 9998")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_within_years)]
+
+
+class PageParameters(NoParameters):
+    """Which page, and how long."""
+
+    cursor: str | None = Field(default=None, description="`next_cursor` of the page before.")
+    limit: int = Field(default=20, ge=1, le=MAX_PAGE, description="Items on a page.")
+
+
+class TaskParameters(PageParameters):
+    """What to list."""
+
+    state: State | None = Field(default=None, description="Only tasks in this state.")
+    model_id: StorableText | None = Field(default=None, description="Only tasks for this image model.")
+    created_after: Moment | None = Field(default=None, description="Only later ones; with an offset, such as `Z`.")
+    created_before: Moment | None = Field(default=None, description="Only earlier ones; with an offset.")
+    client_reference: StorableText | None = Field(default=None, description="Only tasks with your own id.")
+
+
+Nothing = Annotated[NoParameters, Query()]
+
+
+class ImageModel(BaseModel):
+    """An image model; a list that is null means that the model takes no such parameter."""
+
+    model_id: str
+    max_generations: int | None
+    max_prompt_length: int | None = Field(description="Characters.")
+    aspect_ratios: list[str] | None
+    default_aspect_ratio: str | None
+    resolutions: list[str] | None
+    default_resolution: str | None
+    qualities: list[str] | None
+    default_quality: str | None
+    eta_seconds: float | None
+    supports_images: bool
+    requires_reference_images: bool
+    supports_enhance_prompt: bool
+    supports_negative_prompt: bool
+    max_assets: int | None
+
+
+class ModelItems(BaseModel):
+    """Every image model on sale."""
+
+    items: list[ImageModel]
+
+
+class Quote(BaseModel):
+    """What the request would cost now."""
+
+    credits: float = Field(description="The exact charge of the whole request.")
+    model_id: str
+    generations_count: int
+    model_parameters: dict[str, Any]
+    asset_count: int
+    priced_at: datetime
+
+
+class Callback(BaseModel):
+    """The inline subscription behind `callback_url`."""
+
+    subscription_id: UUID
+    secret: str | None = Field(
+        description="Signs the notifications (Standard Webhooks). Shown once, to the first task with this address."
+    )
+
+
+class AcceptedTask(Task):
+    """The new task, and with a `callback_url` the subscription that serves it."""
+
+    callback: Callback | None = Field(default=None, description="Only with a `callback_url`.")
+
+
+class TaskItems(BaseModel):
+    """A page of tasks, newest first."""
+
+    items: list[Task]
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last.")
+
+
+class Subscription(BaseModel):
+    """Where a client's events go."""
+
+    id: UUID
+    url: str
+    event_types: list[EventType]
+    state: Literal["active", "disabled"]
+    inline: bool = Field(description="Whether a request's `callback_url` made it.")
+    description: str
+    created_at: datetime
+
+
+class CreatedSubscription(Subscription):
+    """The new subscription with its secret, which is shown this once."""
+
+    secret: str = Field(description="`whsec_…`; verify signatures with it as Standard Webhooks describes.")
+
+
+class SubscriptionItems(BaseModel):
+    """A page of subscriptions, newest first."""
+
+    items: list[Subscription]
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last.")

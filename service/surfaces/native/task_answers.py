@@ -1,0 +1,58 @@
+"""How the OpenAPI document describes the task endpoints."""
+
+from typing import Any
+
+from service.surfaces.native import examples
+from service.surfaces.native.shapes import TaskFields
+from service.web.openapi import Responses, json_answer, json_body, not_modified, problem_answers
+
+_VERSIONED = {
+    "ETag": "The task's version.",
+    "Retry-After": "Seconds until it is worth looking again; absent once the task has ended.",
+}
+_NEW = {"Location": "Where to get the task.", **_VERSIONED}
+_IMAGE_TYPES = "image/png, image/jpeg, image/webp, image/gif"
+_ENDED = {**examples.FINISHED_TASK, "callback": None}
+
+
+def _form_schema() -> dict[str, Any]:
+    """The JSON fields and the files beside them."""
+    schema = TaskFields.model_json_schema()
+    schema["properties"]["assets"] = {
+        "type": "array",
+        "description": "Reference images, one part for each: `@img1` in the prompt is the first.",
+        "items": {"type": "string", "contentMediaType": "application/octet-stream"},
+    }
+    return schema
+
+
+REQUEST_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        **json_body(TaskFields, examples.TASK_JSON_REQUESTS),
+        "multipart/form-data": {
+            "schema": _form_schema(),
+            "encoding": {
+                "assets": {"contentType": _IMAGE_TYPES},
+                "model_parameters": {"contentType": "application/json"},
+                "metadata": {"contentType": "application/json"},
+            },
+            "examples": examples.TASK_FORM_REQUESTS,
+        },
+    },
+}
+CREATED: Responses = {
+    200: json_answer("The task has ended within `Prefer: wait=N`.", _ENDED, _NEW)
+    | {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/AcceptedTask"}, "example": _ENDED}}},
+    202: json_answer("The task is kept and will come to an end.", {**examples.TASK, "callback": None}, _NEW),
+    **problem_answers(400, 401, 413, 415, 422, 429, 502, 503),
+}
+FOUND: Responses = {
+    200: json_answer("The task as it stands.", examples.FINISHED_TASK, _VERSIONED),
+    304: not_modified("It still has the version that you hold."),
+    **problem_answers(400, 401, 404, 422, 429, 503),
+}
+LISTED: Responses = {
+    200: json_answer("A page of tasks.", {"items": [examples.FINISHED_TASK], "next_cursor": None}),
+    **problem_answers(400, 401, 422, 503),
+}

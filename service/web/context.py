@@ -1,0 +1,35 @@
+"""What a route may reach: the running parts of this process, typed."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from service.catalog.models import Catalog
+from service.clients.keys import Keyring
+from service.resources import Resources
+from service.subscribers.guard import Guard
+from service.tasks.in_flight import InFlight
+from service.tasks.watch import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Everything that a request may need, opened once when the process starts."""
+
+    resources: Resources
+    catalog: Catalog
+    keyring: Keyring
+    watch: Watch
+    in_flight: InFlight
+    guard: Guard
+
+
+async def gateway_of(request: Request) -> Gateway:
+    """The parts of the process that serves this request; they are `app.state.gateway`."""
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+GatewayParts = Annotated[Gateway, Depends(gateway_of)]
