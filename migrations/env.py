@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from service.db.engine import asyncpg_url
 from service.db.tables import metadata
-from service.settings import Settings
+from service.settings import read_settings
 
 # Any constant does, as long as it is always the same: pods that migrate at once queue up behind it.
 MIGRATION_LOCK = 7_203_117_402
@@ -24,7 +24,7 @@ def migrate(connection: Connection) -> None:
 
 async def main() -> None:
     """Connect, migrate, disconnect."""
-    engine = create_async_engine(asyncpg_url(Settings().database_url.get_secret_value()))
+    engine = create_async_engine(asyncpg_url(read_settings().database_url.get_secret_value()))
     async with engine.begin() as connection:
         await connection.run_sync(migrate)
     await engine.dispose()

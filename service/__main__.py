@@ -31,8 +31,10 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m service", formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.epilog = "\n".join(f"  {name:15} {command.does}" for name, command in COMMANDS.items())
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the words below")
-    name = parser.parse_args().command
-    sys.exit(importlib.import_module(COMMANDS[name].module).main(name))
+    known, rest = parser.parse_known_args()
+    if rest and known.command != "demo":  # the demo reads options of its own
+        parser.error(f"{known.command} takes no arguments: settings come from the environment")
+    sys.exit(importlib.import_module(COMMANDS[known.command].module).main(known.command))
 
 
 if __name__ == "__main__":

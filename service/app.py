@@ -10,17 +10,15 @@ from fastapi import FastAPI
 from service import callbacks
 from service.catalog.models import Catalog
 from service.clients.keys import Keyring
-from service.db.listen import DELIVERIES
 from service.resources import Resources, open_resources
 from service.settings import Settings
-from service.subscribers.deliver import DeliveryLoop
+from service.subscribers.deliver import open_delivery_loop
 from service.subscribers.guard import Guard
-from service.subscribers.sender import open_sender
 from service.surfaces import native
 from service.tasks.in_flight import InFlight
 from service.tasks.reconcile import ReconcileLoop
 from service.tasks.watch import Watch
-from service.telemetry import observe_delivery, watch_gauges
+from service.telemetry import watch_gauges
 from service.web import health, problems
 from service.web.context import Gateway
 from service.web.middleware import RequestScope
@@ -72,6 +70,7 @@ def _lifespan_of(settings: Settings, role: Role) -> Callable[[FastAPI], Abstract
         async with AsyncExitStack() as stack:
             resources = await stack.enter_async_context(open_resources(settings))
             gateway = _gateway(resources)
+            stack.push_async_callback(gateway.catalog.close)
             loops = Loops(await _loops_of(role, gateway, stack))
             app.state.gateway = gateway
             app.state.health = health.Health(
@@ -98,21 +97,13 @@ def _gateway(resources: Resources) -> Gateway:
 
 
 async def _loops_of(role: Role, gateway: Gateway, stack: AsyncExitStack) -> tuple[Loop, ...]:
-    """The bell comes last: it is drained after the loops that still ring it."""
+    """What the role needs. They stop side by side; a ring that comes after the bell is found by polling."""
     resources, loops = gateway.resources, list[Loop]()
     if role is not Role.API:
-        loops += [await _delivery_loop(gateway, stack), ReconcileLoop(resources)]
+        loops += [await stack.enter_async_context(open_delivery_loop(resources)), ReconcileLoop(resources)]
     if role is not Role.WORKER:
         loops.append(gateway.watch)
     return (*loops, resources.bell)
-
-
-async def _delivery_loop(gateway: Gateway, stack: AsyncExitStack) -> DeliveryLoop:
-    settings, guard = gateway.resources.settings, gateway.guard
-    sender = await stack.enter_async_context(open_sender(settings, guard))
-    loop = DeliveryLoop(gateway.resources.db, sender, settings, observe_delivery)
-    gateway.resources.bell.hear(DELIVERIES, lambda _: loop.wake.set())
-    return loop
 
 
 def _version() -> str:

@@ -1,6 +1,7 @@
 """Every knob of the gateway, its unit in its name, checked once at start; the README's table is generated from here."""
 
 import base64
+import os
 import secrets
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -21,6 +22,15 @@ MIN_KEY_LENGTH = 16
 def _parts(text: object) -> object:
     """Split `a,b, c` as it stands in an environment variable; anything else is left to pydantic."""
     return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
+
+
+def _is_network(entry: str) -> bool:
+    """Whether it is a network or a single address; anything else is a host name."""
+    try:
+        ip_network(entry)
+    except ValueError:
+        return False
+    return True
 
 
 class Settings(BaseSettings):
@@ -122,7 +132,7 @@ class Settings(BaseSettings):
     @classmethod
     def _allow_list_is_readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for entry in value:
-            if entry != "*" and "/" in entry:
+            if "/" in entry:
                 ip_network(entry)
         return value
 
@@ -151,16 +161,25 @@ class Settings(BaseSettings):
     @property
     def outbound_networks(self) -> tuple[Network, ...]:
         """The networks of the allow-list."""
-        return tuple(ip_network(entry) for entry in self.outbound_allow if "/" in entry)
+        return tuple(ip_network(entry) for entry in self.outbound_allow if _is_network(entry))
 
     @property
     def outbound_suffixes(self) -> tuple[str, ...]:
         """The host names of the allow-list; one that starts with a dot matches every name below it."""
-        return tuple(entry.lower() for entry in self.outbound_allow if "/" not in entry and entry != "*")
+        return tuple(entry.lower() for entry in self.outbound_allow if entry != "*" and not _is_network(entry))
 
     def masked(self) -> dict[str, str]:
         """Every setting as one line of text for the start-up log; secrets show as stars."""
         return {name: str(getattr(self, name)) for name in type(self).model_fields}
+
+
+def read_settings() -> Settings:
+    """The settings of the environment, and of the files in the folder that GATEWAY_SECRETS_DIR names, if it does.
+
+    A mounted secret is a file named like the variable, such as `gateway_upstream_api_key`; the environment goes first.
+    """
+    folder = os.environ.get("GATEWAY_SECRETS_DIR")
+    return Settings(_secrets_dir=folder) if folder else Settings()
 
 
 def settings_table() -> str:

@@ -10,6 +10,7 @@ import orjson
 
 from service.errors import UpstreamError, UpstreamUnavailable
 from service.settings import Settings
+from service.telemetry import timed
 from service.upstream.wire import ImageModel
 
 Fetch = Callable[[], Awaitable[Sequence[ImageModel]]]
@@ -95,7 +96,8 @@ class Catalog:
     async def _refresh_once(self) -> UpstreamError | None:
         """Fetch the list and keep it. A failure is returned: nobody may be left to whom it could be raised."""
         try:
-            models = tuple(await self._fetch())
+            with timed("upstream"):
+                models = tuple(await self._fetch())
         except UpstreamError as exc:
             self._paused_until_s = self._clock() + PAUSE_S
             return exc

@@ -4,7 +4,7 @@ import sys
 
 from pydantic import ValidationError
 
-from service.settings import Settings
+from service.settings import Settings, read_settings
 
 EXIT_MISCONFIGURED = 2
 
@@ -12,7 +12,7 @@ EXIT_MISCONFIGURED = 2
 def settings_or_exit() -> Settings:
     """The settings; exits with status 2 and one line per wrong setting, never showing a value."""
     try:
-        settings = Settings()
+        settings = read_settings()
     except ValidationError as exc:
         for error in exc.errors():
             name = "_".join(["GATEWAY", *(str(part).upper() for part in error["loc"])])

@@ -18,6 +18,9 @@ from service.telemetry import timed
 
 RETRY_AFTER_S = 2.0
 
+# SQLSTATE classes: connection, rollback (deadlock), resources, lock not had, operator (timeout, shutdown).
+PASSING_CLASSES = frozenset({"08", "40", "53", "55", "57"})
+
 _in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
 
 
@@ -63,6 +66,12 @@ def create_engine(settings: Settings) -> AsyncEngine:
     )
 
 
+def _passes(exc: DBAPIError) -> bool:
+    """Whether it is about the moment and not about the statement: connection lost, timeout, deadlock, no room."""
+    sqlstate = str(getattr(exc.orig, "sqlstate", None) or "")
+    return exc.connection_invalidated or sqlstate[:2] in PASSING_CLASSES
+
+
 class Database:
     """A pool of connections in AUTOCOMMIT, on which a transaction is opened only where several statements need one."""
 
@@ -91,9 +100,9 @@ class Database:
         try:
             yield connection
         except DBAPIError as exc:
-            if not exc.connection_invalidated:
+            if not _passes(exc):
                 raise
-            raise Unavailable("The database connection was lost.", retry_after_s=RETRY_AFTER_S) from exc
+            raise Unavailable("The database could not answer in time.", retry_after_s=RETRY_AFTER_S) from exc
         finally:
             await connection.close()
 

@@ -14,8 +14,8 @@ CALL_TIMEOUT_S = 30.0
 class Client:
     """One gateway, one key. Each call returns the JSON of the answer, or raises DemoFailed with the problem's words."""
 
-    def __init__(self, url: str, api_key: str) -> None:
-        headers = {"Authorization": f"Bearer {api_key}"}
+    def __init__(self, url: str, api_key: str = "") -> None:
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._http = httpx.Client(base_url=url, headers=headers, timeout=CALL_TIMEOUT_S, trust_env=False)
 
     def __enter__(self) -> Self:
@@ -46,9 +46,11 @@ class Client:
         try:
             response = self._http.send(request)
         except httpx.HTTPError as exc:
-            raise DemoFailed(f"{what} got no answer: {exc or type(exc).__name__}") from exc
+            raise DemoFailed(f"{what} got no answer: {str(exc) or type(exc).__name__}") from exc
         if response.status_code != expected:
-            raise DemoFailed(f"{what} was answered with {response.status_code} instead of {expected}: {_words(response)}")
+            raise DemoFailed(
+                f"{what} was answered with {response.status_code} instead of {expected}: {_words(response)}"
+            )
         return response.json() if response.content else None
 
 
@@ -66,7 +68,7 @@ def download(url: str, *, trust_env: bool) -> bytes:
         response = httpx.get(url, timeout=CALL_TIMEOUT_S, follow_redirects=True, trust_env=trust_env)
         return response.raise_for_status().content
     except httpx.HTTPError as exc:
-        raise DemoFailed(f"the picture at {url} cannot be fetched: {exc or type(exc).__name__}") from exc
+        raise DemoFailed(f"the picture at {url} cannot be fetched: {str(exc) or type(exc).__name__}") from exc
 
 
 def _words(response: httpx.Response) -> str:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,9 @@ class Journey:
             notification = self._notification_of(task["id"])
             if notification.type != f"task.{task['state']}":
                 raise DemoFailed(f"the notification says {notification.type}, but the task is {task['state']}")
-            line.text = f"{notification.type}, signature verified by standardwebhooks: {notification.webhook_id}"
+            after_s = (notification.arrived_at - datetime.fromisoformat(task["ended_at"])).total_seconds()
+            when = f"{duration(after_s)} after the task's end"
+            line.text = f"{notification.type}, {when}; signature verified by standardwebhooks"
 
     def _notification_of(self, task_id: str) -> Notification:
         deadline_s = time.monotonic() + NOTIFICATION_TIMEOUT_S

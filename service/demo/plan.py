@@ -60,6 +60,16 @@ class Plan:
     once: bool
 
     @property
+    def log_dir(self) -> Path:
+        """What the parts print; the database keeps its own log beside its data."""
+        return self.data_dir / "logs"
+
+    @property
+    def image_dir(self) -> Path:
+        """The pictures of all journeys."""
+        return self.data_dir / "images"
+
+    @property
     def own_database_url(self) -> str:
         """The user's own server, empty for a private one."""
         return self.environment.get("GATEWAY_DATABASE_URL", "")

@@ -58,13 +58,12 @@ class Program:
 
 @contextmanager
 def running(
-    command: str, environment: Mapping[str, str], log_dir: Path, *, stop_within_s: float = 5.0
+    command: str, environment: Mapping[str, str], log_file: Path, *, stop_within_s: float = 5.0
 ) -> Iterator[Program]:
     """`python -m service COMMAND` for as long as the block runs; then it is asked to end, and killed if it does not.
 
     A session of its own keeps the terminal's Ctrl-C from it, so that what needs another part ends before that part.
     """
-    log_file = log_dir / f"{command}.log"
     with log_file.open("wb") as log:
         child = subprocess.Popen(
             [sys.executable, "-m", "service", command],
@@ -77,7 +76,7 @@ def running(
             preexec_fn=dies_with_parent(signal.SIGKILL),
         )
     try:
-        yield Program(command, child, log_file)
+        yield Program(log_file.stem, child, log_file)
     finally:
         _stop(child, stop_within_s)
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -18,9 +19,9 @@ READ_TIMEOUT_S = 10
 class Notification:
     """One verified notification; `task` is as GET /api/v1/tasks/{id} shows it."""
 
-    webhook_id: str
     type: str
     task: Mapping[str, Any]
+    arrived_at: datetime
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,11 @@ class Receiver(ThreadingHTTPServer):
             return 503
         try:
             Webhook(self._secret).verify(body, dict(headers), json_parse=False)
+            event = json.loads(body)
         except (WebhookVerificationError, ValueError, RuntimeError) as exc:
             self._arrived.put(Refused(str(exc)))
             return 401
-        event = json.loads(body)
-        self._arrived.put(Notification(headers.get("webhook-id", ""), event["type"], event["data"]))
+        self._arrived.put(Notification(event["type"], event["data"], datetime.now(UTC)))
         return 204
 
 
@@ -86,7 +87,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(self.server.receive(self.headers, body))
+        self.send_response(self.server.receive(dict(self.headers.items()), body))
         self.send_header("Content-Length", "0")
         self.end_headers()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-LABEL_WIDTH = 14
+LABEL_WIDTH = 15
 TEXT_WIDTH = 84
 
 

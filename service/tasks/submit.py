@@ -158,11 +158,12 @@ async def _begin(resources: Resources, client: str, wanted: TaskRequest) -> _Beg
         "lease_s": settings.lease_s,
         "slot_s": settings.task_max_age_s,
         "callback_url": wanted.callback_url,
+        "traceparent": structlog.contextvars.get_contextvars().get("traceparent"),
         "subscription_id": new_id(),
         "secret": secret,
     }
-    # The lease is counted from before the commit, so that ours ends before the database's.
-    send_before = time.monotonic() + settings.submit_lease_margin_s
+    # Counted from before the commit, so that our lease ends before the one in the database.
+    send_before = time.monotonic() + settings.lease_s
     rows = await resources.db.statement(_BEGIN, values)
     made_id, is_new = rows[0].subscription_id, rows[0].is_new
     callback = InlineCallback(made_id, secret if is_new else None) if made_id else None
@@ -183,10 +184,10 @@ _BEGIN = text(
 WITH {INLINE_SUBSCRIPTION_CTES},
 task AS (
     INSERT INTO tasks (id, client, account, state, attempt, model_id, prompt, generations_count, model_parameters,
-        assets, client_reference, metadata, callback_subscription_id, claim_id, submitted_at, lease_until, slot_until,
-        poll_at)
+        assets, client_reference, metadata, traceparent, callback_subscription_id, claim_id, submitted_at,
+        lease_until, slot_until, poll_at)
     VALUES (:id, :client, :account, 'submitting', 1, :model_id, :prompt, :generations_count, :model_parameters,
-        :assets, :client_reference, :metadata, (SELECT id FROM callback), :claim_id, now(),
+        :assets, :client_reference, :metadata, :traceparent, (SELECT id FROM callback), :claim_id, now(),
         now() + make_interval(secs => :lease_s), now() + make_interval(secs => :slot_s),
         now() + make_interval(secs => :lease_s))
     RETURNING id

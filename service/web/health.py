@@ -9,8 +9,9 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from service.db.engine import Database
 from service.db.schema import require_migrated
@@ -70,10 +71,10 @@ def loops_check(failing: Callable[[], list[str]]) -> dict[str, Check]:
     return {"loops": alive}
 
 
-@router.get("/livez", summary="Is the process alive?", operation_id="livez", response_model=None)
+@router.get("/livez", summary="Is the process alive?", operation_id="livez", response_class=PlainTextResponse)
 async def livez() -> Response:
     """Answers as long as the event loop turns; it looks at nothing else, so that a database outage restarts nobody."""
-    return Response("ok\n", media_type="text/plain")
+    return PlainTextResponse("ok\n")
 
 
 @router.get(
@@ -92,7 +93,7 @@ async def readyz(request: Request) -> Response:
     )
 
 
-@router.get("/metrics", summary="Counters for Prometheus", operation_id="metrics", response_model=None)
+@router.get("/metrics", summary="Counters for Prometheus", operation_id="metrics", response_class=PlainTextResponse)
 async def metrics() -> Response:
     """In the Prometheus text format."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
@@ -106,4 +107,6 @@ async def _finding(check: Check) -> str:
         return f"no answer within {CHECK_TIMEOUT_S:g} s"
     except GatewayError as exc:
         return exc.detail
+    except SQLAlchemyError as exc:
+        return type(exc).__name__
     return "ok"

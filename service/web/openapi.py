@@ -1,8 +1,9 @@
 """The OpenAPI 3.1 document: what every operation shares, so that routes name only what is their own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
 from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
@@ -37,17 +38,26 @@ class Api(FastAPI):
             document = super().openapi()
             schemas = document["components"].setdefault("schemas", {})
             schemas.update(shapes["$defs"])
-            _forget_framework_errors(document["paths"], schemas)
+            operations = [operation for path in document["paths"].values() for operation in path.values()]
+            _forget_framework_errors(operations, schemas)
+            _unfold_examples(operations)
         return super().openapi()
 
 
-def _forget_framework_errors(paths: Mapping[str, Any], schemas: dict[str, Any]) -> None:
+def _forget_framework_errors(operations: Sequence[dict[str, Any]], schemas: dict[str, Any]) -> None:
     """Take out the 422 that the framework adds where a parameter is optional text, which nothing can be wrong with."""
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    for operation in (operation for path in paths.values() for operation in path.values()):
+    for operation in operations:
         if "HTTPValidationError" in str(operation["responses"].get("422")):
             del operation["responses"]["422"]
+
+
+def _unfold_examples(operations: Sequence[dict[str, Any]]) -> None:
+    answers = (answer for operation in operations for answer in operation["responses"].values())
+    for content in (answer.get("content", {}).get("application/json", {}) for answer in answers):
+        if isinstance(content.get("example"), str):
+            content["example"] = orjson.loads(content["example"])
 
 
 def problem_answers(*statuses: int) -> Responses:
@@ -57,8 +67,9 @@ def problem_answers(*statuses: int) -> Responses:
 
 def json_answer(description: str, example: object, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The documentation of a good answer; its schema is the route's response model."""
-    answer: dict[str, Any] = {"description": description, "content": {"application/json": {"example": example}}}
-    return answer | {"headers": _text_headers(headers or {})}
+    # As text until the document is whole: the framework drops every null on the way, and a null says something here.
+    content = {"application/json": {"example": orjson.dumps(example).decode()}}
+    return {"description": description, "content": content, "headers": _text_headers(headers or {})}
 
 
 def not_modified(description: str) -> dict[str, Any]:

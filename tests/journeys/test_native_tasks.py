@@ -1,13 +1,15 @@
 """Asking for images and following the task: JSON and forms, versions, waiting."""
 
+import asyncio
 import time
 
 import httpx
 import pytest
 
 from tests.journeys.native_orders import TASKS, created, ended, form, order, picture
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, StartGateway
 from tests.support.sandbox import Sandbox
+from tests.support.waiting import eventually_async
 
 
 def test_a_json_request_becomes_a_task_that_succeeds(gateway: Gateway) -> None:
@@ -52,10 +54,10 @@ def test_a_form_carries_every_field_that_json_does(gateway: Gateway) -> None:
     assert task["callback"]["secret"].startswith("whsec_")
 
 
-def test_the_secret_of_a_callback_is_shown_once(gateway: Gateway) -> None:
-    url = "http://127.0.0.1:9/hook"
+def test_the_secret_of_a_callback_is_shown_once_however_its_address_is_spelled(gateway: Gateway) -> None:
+    urls = ("http://127.0.0.1:9/hook", "HTTP://127.0.0.1:0009/hook")
 
-    first, second = (created(gateway.alpha, callback_url=url)["callback"] for _ in range(2))
+    first, second = (created(gateway.alpha, callback_url=url)["callback"] for url in urls)
 
     assert first["subscription_id"] == second["subscription_id"]
     assert (first["secret"] is not None, second["secret"]) == (True, None)
@@ -119,3 +121,34 @@ def test_a_task_is_found_under_its_id_only(gateway: Gateway) -> None:
     ]
 
     assert [answer.status_code for answer in answers] == [404, 404, 404]
+
+
+def test_a_full_spool_is_a_503_that_stores_nothing(start_gateway: StartGateway, sandbox: Sandbox) -> None:
+    gateway = start_gateway({"GATEWAY_SPOOL_MAX_BYTES": str(1024 * 1024)})
+
+    answer = gateway.alpha.post(TASKS, files=form([picture() + b"\0" * 1_200_000]))
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert sandbox.ledger()["creates"] == []
+
+
+async def test_when_too_many_wait_a_paid_task_is_still_a_202(start_gateway: StartGateway, sandbox: Sandbox) -> None:
+    sandbox.moods({"duration_s": 60})
+    gateway = start_gateway({"GATEWAY_WAIT_MAX_WAITERS": "1"})
+
+    async with gateway.async_client() as client, asyncio.TaskGroup() as group:
+        first = (await client.post(TASKS, json=order())).json()
+        waiting = group.create_task(client.get(f"{TASKS}/{first['id']}", params={"wait": 60}))
+        await eventually_async(lambda: _waits(client), what="the first caller waits")
+
+        polled = await client.get(f"{TASKS}/{first['id']}", params={"wait": 5})
+        paid = await client.post(TASKS, json=order(), headers={"Prefer": "wait=5"})
+        waiting.cancel()
+
+    assert (polled.status_code, polled.json()["code"]) == (429, "limit_reached")
+    assert (paid.status_code, paid.json()["state"]) == (202, "processing")
+
+
+async def _waits(client: httpx.AsyncClient) -> bool:
+    return "gateway_waiters 1.0" in (await client.get("/metrics")).text

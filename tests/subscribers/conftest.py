@@ -1,4 +1,4 @@
-"""Subscriptions, events and a delivery loop on the worker's database."""
+"""Subscriptions, events and a delivery loop on a database where no other loop runs."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,9 +17,9 @@ from tests.support.database import Database
 
 
 @pytest.fixture
-async def gateway_database(database: Database) -> AsyncIterator[GatewayDatabase]:
-    """The gateway's own way to the worker's database."""
-    opened = GatewayDatabase(Settings(database_url=SecretStr(database.url)))
+async def gateway_database(quiet_database: Database) -> AsyncIterator[GatewayDatabase]:
+    """The gateway's own way to that database."""
+    opened = GatewayDatabase(Settings(database_url=SecretStr(quiet_database.url)))
     yield opened
     await opened.close()
 

@@ -82,9 +82,9 @@ async def test_storing_the_same_outcome_twice_changes_nothing(notifications: Not
 
 
 async def test_an_outcome_that_cannot_be_stored_yet_is_stored_later_and_not_sent_again(
-    notifications: Notifications, database: Database, run_loop: OpenLoop, receiver: Receiver
+    notifications: Notifications, quiet_database: Database, run_loop: OpenLoop, receiver: Receiver
 ) -> None:
-    impatient = Settings(database_url=SecretStr(database.url), database_statement_timeout_s=0.2)
+    impatient = Settings(database_url=SecretStr(quiet_database.url), database_statement_timeout_s=0.2)
     lock_holder, notifications.database = notifications.database, GatewayDatabase(impatient)
     await notifications.subscribe(receiver.url)
 

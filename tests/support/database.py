@@ -154,6 +154,20 @@ def database(worker_database: Database) -> Database:
     return worker_database
 
 
+@pytest.fixture(scope="session")
+def worker_quiet_database(database_server: DatabaseServer) -> Iterator[Database]:
+    """A second database of the worker, on which no gateway runs."""
+    with database_server.migrated() as database:
+        yield database
+
+
+@pytest.fixture
+def quiet_database(worker_quiet_database: Database) -> Database:
+    """An emptied database whose rows nobody but the test moves: for tests that turn a loop themselves."""
+    worker_quiet_database.empty()
+    return worker_quiet_database
+
+
 @pytest.fixture
 def own_database(database_server: DatabaseServer) -> Iterator[Database]:
     """A database for this test alone; what gateways of `start_gateway` run on."""

@@ -42,9 +42,7 @@ def test_a_final_state_is_never_left() -> None:
 
 
 def test_a_success_is_told_once() -> None:
-    told = [
-        (at, report) for at, report in PAIRS if at.state == "succeeded" and next_move(at, report) is not None
-    ]
+    told = [(at, report) for at, report in PAIRS if at.state == "succeeded" and next_move(at, report) is not None]
 
     assert told == []
 

@@ -63,7 +63,7 @@ class RawServer:
 
 
 @asynccontextmanager
-async def raw_server(behave: Behaviour, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawServer]:
+async def raw_server(behave: Behaviour, tls: ssl.SSLContext | None = None, host: str = "") -> AsyncIterator[RawServer]:
     """Serve with `behave` on a free loopback port; a connection is closed when its `behave` returns."""
     served = RawServer()
 
@@ -77,10 +77,10 @@ async def raw_server(behave: Behaviour, tls: ssl.SSLContext | None = None) -> As
         finally:
             writer.close()
 
-    listening = _listening()
+    listening = socket.create_server((host, 0)) if host else _listening()
     server = await asyncio.start_server(serve, sock=listening, ssl=tls)
-    host, port = listening.getsockname()
-    served.url = f"{'https' if tls else 'http'}://{host}:{port}"
+    address, port = listening.getsockname()
+    served.url = f"{'https' if tls else 'http'}://{host or address}:{port}"
     try:
         yield served
     finally:

@@ -56,7 +56,7 @@ async def never_answer(connection: Connection) -> None:
 
 
 async def never_read(connection: Connection) -> None:
-    await asyncio.sleep(60)
+    await asyncio.Event().wait()
 
 
 async def cut_its_answer(connection: Connection) -> None:
@@ -65,12 +65,10 @@ async def cut_its_answer(connection: Connection) -> None:
     await connection.writer.drain()
 
 
-async def trickle_its_answer(connection: Connection) -> None:
+async def fall_silent_within_its_answer(connection: Connection) -> None:
     await connection.read_all()
-    connection.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n")
-    while True:
-        connection.writer.write(b" ")
-        await asyncio.sleep(0.05)
+    connection.writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{"success": true, "task_id": "t-')
+    await connection.reader.read()
 
 
 async def answer_no_http(connection: Connection) -> None:
@@ -92,7 +90,7 @@ UNKNOWN = {
     "read everything, then reset": read_all_then_reset,
     "read everything, no answer": never_answer,
     "200 with half a body": cut_its_answer,
-    "an answer that trickles without end": trickle_its_answer,
+    "half an answer, then silence": fall_silent_within_its_answer,
     "an answer that is no HTTP": answer_no_http,
 }
 
@@ -219,9 +217,12 @@ async def test_a_lease_that_ended_sends_nothing() -> None:
 async def test_a_lease_that_ends_during_the_upload_withholds_the_rest() -> None:
     lease_over = time.monotonic() + 0.3
 
+    async def lease_is_over() -> bool:
+        return time.monotonic() > lease_over
+
     async def read_on_after_the_lease(connection: Connection) -> None:
         await connection.read_head()
-        await asyncio.sleep(0.4)
+        await eventually_async(lease_is_over)
         connection.body = await connection.reader.read(len(MORE_THAN_ONE_WRITE) * 2)
         while chunk := await connection.reader.read(1_000_000):
             connection.body += chunk

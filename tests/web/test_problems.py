@@ -160,6 +160,7 @@ async def sent_by(app: FastAPI, path: str) -> list[Message]:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+    asgi = {"version": "3.0", "spec_version": "2.4"}
+    scope = {"type": "http", "asgi": asgi, "method": "GET", "path": path, "query_string": b"", "headers": []}
     await app(scope, receive, send)
     return sent

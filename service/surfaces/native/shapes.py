@@ -1,12 +1,13 @@
 """What the native API takes and gives, as shapes: the OpenAPI document and the checks of each value come from here."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
 from fastapi import Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from service.subscribers.event_types import EventType
@@ -17,6 +18,7 @@ from service.web.body import StorableObject, StorableText
 MAX_ID_LENGTH = 200
 MAX_METADATA_BYTES = 16 * 1024
 MAX_PAGE = 100
+_DATE_AND_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 
 
 def _small(value: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +106,14 @@ def _within_years(moment: datetime) -> datetime:
     return moment
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_within_years)]
+def _written_out(moment: object) -> object:
+    # Left to itself the parser also reads "0.5" as half a second after 1970.
+    if isinstance(moment, str) and not _DATE_AND_TIME.match(moment):
+        raise PydanticCustomError("moment_format", "must be a date and time such as 2026-11-22T09:30:00Z")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_within_years), BeforeValidator(_written_out)]
 
 
 class PageParameters(NoParameters):

@@ -41,9 +41,11 @@ REQUEST_BODY: dict[str, Any] = {
         },
     },
 }
+_IN_TIME = json_answer("The task has ended within `Prefer: wait=N`.", _ENDED, _NEW)
+_IN_TIME["content"]["application/json"]["schema"] = {"$ref": "#/components/schemas/AcceptedTask"}
+
 CREATED: Responses = {
-    200: json_answer("The task has ended within `Prefer: wait=N`.", _ENDED, _NEW)
-    | {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/AcceptedTask"}, "example": _ENDED}}},
+    200: _IN_TIME,
     202: json_answer("The task is kept and will come to an end.", {**examples.TASK, "callback": None}, _NEW),
     **problem_answers(400, 401, 413, 415, 422, 429, 502, 503),
 }

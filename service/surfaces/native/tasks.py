@@ -1,7 +1,8 @@
 """/api/v1/tasks: create, get (and wait), list. Thin: the work is in service/tasks."""
 
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.catalog.check import Wanted, problems
-from service.errors import FieldError, InvalidRequest, NotFound
+from service.errors import GatewayError, InvalidRequest, NotFound
 from service.surfaces.native import task_answers as answers
 from service.surfaces.native.cursor import read_cursor, write_cursor
 from service.surfaces.native.shapes import AcceptedTask, Nothing, TaskItems, TaskParameters, WaitParameters
@@ -55,15 +56,18 @@ async def create_task(
     """
     with ExitStack() as stack:
         upload = stack.enter_context(gateway.resources.spool.open())
-        wanted = await read_task_request(request, upload, gateway.resources.settings)
-        await _refuse_wrong(gateway, wanted)
+        asked = await read_task_request(request, upload, gateway.resources.settings)
+        wanted = await _checked(gateway, asked)
         # From here on the paid call owns the upload: it goes on even if this request is canceled.
         stack.pop_all()
     submitted = await gateway.in_flight.run(_submitted(gateway, client, wanted, upload))
-    task, wait_s = submitted.task, _preferred_wait_s(prefer)
+    task, wait_s = submitted.task, min(_preferred_wait_s(prefer), gateway.resources.settings.wait_max_s)
     headers = {"Location": f"/api/v1/tasks/{task.id}"}
     if wait_s:
-        task = await _awaited(gateway, client, task, None, wait_s)
+        # Paid by now: what keeps us from waiting (too many do, no database) must not read as a failure, for a client
+        # that sends the request again pays again.
+        with suppress(GatewayError):
+            task = await _awaited(gateway, client, task, None, wait_s)
         headers["Preference-Applied"] = f"wait={wait_s:g}"
     return _task_answer(task, headers, status=200 if wait_s and task.is_final else 202, callback=submitted.callback)
 
@@ -119,29 +123,26 @@ async def _submitted(gateway: Gateway, client: str, wanted: TaskRequest, upload:
         return await submit_task(gateway.resources, client, wanted, upload)
 
 
-async def _refuse_wrong(gateway: Gateway, request: TaskRequest) -> None:
-    """Raise InvalidRequest with everything that is wrong, before anything is stored or paid for."""
+async def _checked(gateway: Gateway, asked: TaskRequest) -> TaskRequest:
+    """The request as it will be sent, or InvalidRequest with all that is wrong, before anything is stored or paid."""
     listing = await gateway.catalog.current()
     wanted = Wanted(
-        model_id=request.model_id,
-        generations_count=request.generations_count,
-        model_parameters=request.model_parameters,
-        asset_count=len(request.assets),
-        prompt=request.prompt,
+        model_id=asked.model_id,
+        generations_count=asked.generations_count,
+        model_parameters=asked.model_parameters,
+        asset_count=len(asked.assets),
+        prompt=asked.prompt,
     )
-    wrong = (*problems(listing.models, wanted), *_callback_problems(gateway, request.callback_url))
+    wrong = list(problems(listing.models, wanted))
+    callback_url = asked.callback_url
+    if callback_url is not None:
+        try:
+            callback_url = gateway.guard.check_url(callback_url)
+        except InvalidRequest as exc:
+            wrong += exc.fields
     if wrong:
         raise InvalidRequest(*wrong)
-
-
-def _callback_problems(gateway: Gateway, url: str | None) -> tuple[FieldError, ...]:
-    if url is None:
-        return ()
-    try:
-        gateway.guard.check_url(url, "callback_url")
-    except InvalidRequest as exc:
-        return exc.fields
-    return ()
+    return replace(asked, callback_url=callback_url)
 
 
 async def _awaited(
