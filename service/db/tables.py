@@ -1,7 +1,6 @@
 """The whole schema on one page; migrations create it, `alembic check` holds the two together."""
 
 from datetime import datetime
-from decimal import Decimal
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -18,7 +17,6 @@ metadata = MetaData(
 )
 
 TASK_STATES = ("queued", "submitting", "processing", "unknown", "succeeded", "failed", "canceled")
-OPEN_STATES = TASK_STATES[:4]
 
 
 def _moment(name: str, *, optional: bool = True) -> Column[datetime]:
@@ -37,10 +35,6 @@ def _one_of(column: str, values: tuple[str, ...]) -> sa.CheckConstraint:
 
 def _id() -> Column[UUID]:
     return Column("id", pg.UUID(as_uuid=True), primary_key=True)
-
-
-def _credits(name: str) -> Column[Decimal]:
-    return Column(name, sa.Numeric)
 
 
 subscriptions = Table(
@@ -83,8 +77,8 @@ tasks = Table(
     Column("upstream_task_id", sa.Text),
     Column("progress", sa.SmallInteger),
     Column("images", pg.JSONB, nullable=False, server_default=text("'[]'")),
-    _credits("estimated_credits"),
-    _credits("credits"),  # what the upstream says it cost, once it says so
+    Column("estimated_credits", sa.Numeric),
+    Column("credits", sa.Numeric),  # what the upstream says it cost, once it says so
     Column("error_code", sa.Text),
     Column("error_message", sa.Text),
     _moment("created_at", optional=False),
@@ -98,6 +92,12 @@ tasks = Table(
     _moment("missing_since"),  # since when the upstream answers 404 for it; null while it knows the task
     _moment("poll_at"),  # when the reconciler looks at the task next; null once it has an end
     Column("polls", sa.Integer, nullable=False, server_default=text("0")),
+    _moment("deadline_at"),  # the caller's own; null: the longest age of every task
+    Column("priority", sa.SmallInteger, nullable=False, server_default=text("0")),  # 0 normal, 1 low
+    Column("max_credits", sa.Numeric),
+    _moment("send_after"),  # a queued task is not sent before; set when the upstream asked for patience
+    Column("stored_bytes", sa.BigInteger, nullable=False, server_default=text("0")),  # its durable assets
+    Column("resubmission_of", pg.UUID(as_uuid=True)),
     _one_of("state", TASK_STATES),
     Index("tasks_client_idx", "client", "id"),
     Index(
@@ -108,7 +108,70 @@ tasks = Table(
         postgresql_where=text("client_reference IS NOT NULL"),
     ),
     Index("tasks_upstream_key", "account", "upstream_task_id", unique=True),
+    # A slot is a row whose `slot_until` lies ahead: no counter that a crash could leave wrong.
+    Index("tasks_slot_idx", "account", "slot_until", postgresql_where=text("slot_until IS NOT NULL")),
+    Index("tasks_queue_idx", "account", "client", "priority", "id", postgresql_where=text("state = 'queued'")),
+    Index("tasks_stored_idx", "ended_at", postgresql_where=text("stored_bytes > 0")),
     Index("tasks_poll_idx", "poll_at", postgresql_where=text("poll_at IS NOT NULL")),
+)
+
+# One row per upstream account: the lock under which slots are counted, why sending is paused, and the poll budget.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("name", sa.Text, primary_key=True),
+    _moment("paused_until"),
+    Column("pause_reason", sa.Text),
+    Column("unauthorized_in_a_row", sa.Integer, nullable=False, server_default=text("0")),
+    Column("poll_tokens", sa.Float, nullable=False, server_default=text("0")),
+    _moment("poll_tokens_at", optional=False),
+)
+
+# When a client's queue was last served: of two that wait alike, who was served longer ago comes first.
+queue_turns = Table(
+    "queue_turns",
+    metadata,
+    Column("account", sa.Text, primary_key=True),
+    Column("client", sa.Text, primary_key=True),
+    _moment("sent_at", optional=False),
+)
+
+# What a queued task needs to be sent, in pieces, so that neither storing nor sending holds a file in memory.
+asset_chunks = Table(
+    "asset_chunks",
+    metadata,
+    Column("task_id", pg.UUID(as_uuid=True), primary_key=True),
+    Column("asset_number", sa.SmallInteger, primary_key=True),
+    Column("chunk_number", sa.Integer, primary_key=True),
+    Column("content", sa.LargeBinary, nullable=False),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("client", sa.Text, primary_key=True),
+    Column("route", sa.Text, primary_key=True),
+    Column("key", sa.Text, primary_key=True),
+    Column("fingerprint", sa.LargeBinary, nullable=False),
+    Column("task_id", pg.UUID(as_uuid=True), nullable=False),
+    _moment("created_at", optional=False),
+    Index("idempotency_keys_task_idx", "task_id"),
+    Index("idempotency_keys_created_idx", "created_at"),
+)
+
+# What was charged, refunded or corrected, never changed afterwards; sums of it are what tasks cost.
+ledger = Table(
+    "ledger",
+    metadata,
+    _id(),
+    Column("task_id", pg.UUID(as_uuid=True), nullable=False),
+    _words("client"),
+    _words("kind"),
+    Column("credits", sa.Numeric, nullable=False),
+    _moment("created_at", optional=False),
+    _one_of("kind", ("charge", "refund", "estimate", "correction")),
+    Index("ledger_client_idx", "client", "created_at"),
+    Index("ledger_task_idx", "task_id"),
 )
 
 # Evidence: every report as it came, whether it moved a task or not; no foreign key, for a report may outlive its task.
