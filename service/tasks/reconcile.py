@@ -1,25 +1,33 @@
-"""The loop that heals: asks about quiet tasks, expires leases, ends what nobody will ever report."""
+"""The loop that heals: asks about quiet tasks, searches lost ones, expires leases, ends what nobody will report."""
 
 import asyncio
 import random
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 import structlog
-from sqlalchemy import Row, bindparam, text
-from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy import Row
 
 from service.errors import UpstreamError, UpstreamRefused
 from service.resources import Resources
-from service.tasks.advance import Evidence, News, advance, news_of
-from service.upstream.wire import TaskReport
+from service.settings import Settings
+from service.tasks.advance import News, advance, news_of
+from service.tasks.due import claim_without_asking, note_missing, postpone, put_off_young
+from service.tasks.durations import Durations
+from service.tasks.estimate import with_estimate
+from service.tasks.poll_budget import PollBudget
+from service.tasks.search import Search, polled
+from service.tasks.state import FINAL
 
 # A look that never came back (its process died) is repeated after this long.
 LOOK_LEASE_S = 90.0
+SEARCH_WITHIN_S = 60.0
 GROWTH = 1.25
 MOST_AT_ONCE = 32
+MOST_WITHOUT_ASKING = 200
+MISSING_LOOK_S = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -27,42 +35,60 @@ Due = Row[Any]
 
 
 class ReconcileLoop:
-    """Looks at tasks whose `poll_at` has come; at most so many a second, spent as tokens."""
+    """Looks at tasks whose `poll_at` has come; asks as far as the account's poll budget reaches."""
 
     name = "reconcile"
 
     def __init__(self, resources: Resources) -> None:
         self.wake = asyncio.Event()
         self._resources = resources
-        self._tokens = TokenBucket(resources.settings.reconcile_polls_per_s)
+        self._budget = PollBudget(resources)
+        self._durations = Durations(resources.db, resources.settings)
+        self._search = Search(resources, self._budget)
 
     async def turn(self) -> float:
-        """Look at what is due, as far as the tokens reach."""
-        affordable = min(self._tokens.available(), MOST_AT_ONCE)
-        if affordable < 1:
-            return 1.0 / self._tokens.per_s
-        due = await self._resources.db.statement(_CLAIM, {"claim": LOOK_LEASE_S, "most": affordable})
-        self._tokens.spend(len(due))
-        await asyncio.gather(*(self._look(task) for task in due))
-        return self._resources.settings.poll_floor_s if len(due) < affordable else 0.0
+        """Settle what the clock settles, then ask about what is due; at once again while there is more."""
+        settings, database = self._resources.settings, self._resources.db
+        await put_off_young(
+            database, await self._durations.late_first_looks_s(), settings.task_max_age_s, MOST_WITHOUT_ASKING
+        )
+        timed = await claim_without_asking(database, settings.task_max_age_s, LOOK_LEASE_S, MOST_WITHOUT_ASKING)
+        asked = await self._budget.claim(LOOK_LEASE_S, MOST_AT_ONCE)
+        lost = [task for task in timed if is_lost(settings, task)]
+        looks = [self._look(task) for task in (*timed, *asked.tasks) if task not in lost]
+        await asyncio.gather(self._search_for(lost), *looks)
+        if len(timed) == MOST_WITHOUT_ASKING or len(asked.tasks) == MOST_AT_ONCE:
+            return 0.0
+        # With the budget spent there may be more to ask about, as soon as there is a token.
+        return min(settings.poll_floor_s, asked.next_token_in_s or settings.poll_floor_s)
 
     async def drain(self) -> None:
         """Nothing outlives a turn."""
 
+    async def _search_for(self, lost: Sequence[Due]) -> None:
+        if not lost:
+            return
+        try:
+            async with asyncio.timeout(SEARCH_WITHIN_S):
+                await self._search.settle(lost)
+        except Exception:
+            log.exception("search_failed", task_ids=[str(task.id) for task in lost])
+
     async def _look(self, task: Due) -> None:
         try:
-            news = settled_by_time(self._resources, task) or await self._asked(task)
+            news = settled_by_time(self._resources.settings, task) or await self._asked(task)
             if news is not None:
-                await advance(self._resources, news)
+                await advance(self._resources, await with_estimate(self._resources, news))
         except Exception:
             # One task must not keep the others from being looked at; its own next look comes with its lease.
             log.exception("look_failed", task_id=str(task.id))
 
     async def _asked(self, task: Due) -> News | None:
         """What the upstream says about the task, with the time of the next look; None when it said nothing."""
-        next_look_s = look_after_s(self._resources, task.polls)
+        next_look_s = look_after_s(self._resources.settings, task)
         if task.upstream_task_id is None:
-            await self._postpone(task, next_look_s)
+            if task.state != "queued":  # that one was put off to its deadline
+                await postpone(self._resources.db, task.id, next_look_s)
             return None
         try:
             told = await self._resources.upstream.task(task.upstream_task_id)
@@ -70,21 +96,20 @@ class ReconcileLoop:
             if isinstance(exc, UpstreamRefused) and exc.upstream_status == HTTPStatus.NOT_FOUND:
                 return await self._missing(task, next_look_s)
             log.warning("poll_failed", task_id=str(task.id), error=exc.code, upstream_status=exc.upstream_status)
-            await self._postpone(task, max(next_look_s, exc.retry_after_s or 0.0))
+            await self._budget.rest_if_asked(exc)
+            patience_s = min(exc.retry_after_s or 0.0, self._resources.settings.reconcile_interval_max_s)
+            await postpone(self._resources.db, task.id, max(next_look_s, patience_s))
             return None
         # We asked by the id that we know: another one in the answer is the upstream's affair.
         news = replace(news_of(task.id, told), attempt=task.attempt, upstream_id=None, next_look_s=next_look_s)
-        return news if news.report == "running" else replace(news, evidence=_evidence(told))
+        return news if news.report == "running" else replace(news, evidence=polled(told))
 
     async def _missing(self, task: Due, next_look_s: float) -> News | None:
         """The upstream denies the task: brief right after a create, the end of it when it lasts for minutes."""
-        rows = await self._resources.db.statement(_MISSING, {"id": task.id, "next": min(next_look_s, 60.0)})
-        if not rows or rows[0].missing_s < self._resources.settings.reconcile_missing_s:
+        missing_s = await note_missing(self._resources.db, task.id, min(next_look_s, MISSING_LOOK_S))
+        if missing_s is None or missing_s < self._resources.settings.reconcile_missing_s:
             return None
         return News(task.id, "gone", error_code="upstream_task_gone", error_message=GONE)
-
-    async def _postpone(self, task: Due, next_look_s: float) -> None:
-        await self._resources.db.statement(_POSTPONE, {"id": task.id, "next": next_look_s})
 
 
 GONE = "The image API took the task but does not know it any more."
@@ -92,68 +117,35 @@ TOO_OLD = "The task had no end when its longest age was reached. A late result i
 GAVE_UP = "Nobody knows whether the image API took the task, and nothing was heard of it. It is never sent again."
 
 
-def settled_by_time(resources: Resources, task: Due) -> News | None:
+def is_lost(settings: Settings, task: Due) -> bool:
+    """Whether only a search can tell what became of the task."""
+    is_unknown = task.state == "unknown" and task.upstream_task_id is None
+    return is_unknown and settled_by_time(settings, task) is None
+
+
+def settled_by_time(settings: Settings, task: Due) -> News | None:
     """What the clock alone says about the task."""
-    settings = resources.settings
+    if task.state in FINAL:
+        return None
     if task.state == "submitting":
-        return News(task.id, "outcome_unknown", claim_id=task.claim_id) if task.lease_over else None
+        if task.lease_left_s > 0:
+            return None
+        first_s = settings.unknown_search_first_s
+        return News(task.id, "outcome_unknown", claim_id=task.claim_id, next_look_s=first_s)
     if task.state == "unknown" and task.upstream_task_id is None and task.submitted_s > settings.unknown_give_up_s:
         return News(task.id, "gave_up", error_code="submission_outcome_unknown", error_message=GAVE_UP)
-    if task.age_s > settings.task_max_age_s:
+    if task.left_s <= 0:
         return News(task.id, "deadline_passed", error_code="deadline_exceeded", error_message=TOO_OLD)
     return None
 
 
-def look_after_s(resources: Resources, looks: int) -> float:
-    """Seconds to the next look after so many: growing by a quarter each, so a fifth of the task's age, with jitter."""
-    settings = resources.settings
-    return min(settings.first_look_s * GROWTH ** min(looks, 60), settings.reconcile_interval_max_s) * random.uniform(
-        0.9, 1.1
-    )
+def look_after_s(settings: Settings, task: Due) -> float:
+    """Seconds to the next look: growing by a quarter with each, at least a quarter of the age, with jitter.
 
-
-def _evidence(told: TaskReport) -> Evidence:
-    return Evidence("poll", orjson.dumps(asdict(told), default=str))
-
-
-class TokenBucket:
-    """So many a second, saved up for one second."""
-
-    def __init__(self, per_s: float) -> None:
-        self.per_s = per_s
-        self._saved = max(per_s, 1.0)
-        self._at_s = asyncio.get_running_loop().time()
-
-    def available(self) -> int:
-        """Whole tokens that may be spent now."""
-        now_s = asyncio.get_running_loop().time()
-        self._saved = min(self._saved + (now_s - self._at_s) * self.per_s, max(self.per_s, 1.0))
-        self._at_s = now_s
-        return int(self._saved)
-
-    def spend(self, tokens: int) -> None:
-        """Take them out."""
-        self._saved -= tokens
-
-
-_CLAIM = text(
+    Never past the end of a lease or the task's deadline, so that both are seen in time.
     """
-    UPDATE tasks t SET poll_at = now() + make_interval(secs => :claim), polls = polls + 1
-    WHERE id IN (
-        SELECT id FROM tasks WHERE poll_at <= now() ORDER BY poll_at LIMIT :most FOR UPDATE SKIP LOCKED
-    )
-    RETURNING id, state, attempt, claim_id, upstream_task_id, polls, lease_until < now() AS lease_over,
-        EXTRACT(EPOCH FROM now() - created_at)::float8 AS age_s,
-        EXTRACT(EPOCH FROM now() - submitted_at)::float8 AS submitted_s
-    """
-)
-_MISSING = text(
-    """
-    UPDATE tasks SET missing_since = COALESCE(missing_since, now()), poll_at = now() + make_interval(secs => :next)
-    WHERE id = :id AND poll_at IS NOT NULL
-    RETURNING EXTRACT(EPOCH FROM now() - missing_since)::float8 AS missing_s
-    """
-).bindparams(bindparam("id", type_=pg.UUID(as_uuid=True)))
-_POSTPONE = text(
-    "UPDATE tasks SET poll_at = now() + make_interval(secs => :next) WHERE id = :id AND poll_at IS NOT NULL"
-).bindparams(bindparam("id", type_=pg.UUID(as_uuid=True)))
+    if task.state == "submitting" and task.lease_left_s > 0:
+        return float(task.lease_left_s)
+    grown_s = max(settings.first_look_s * GROWTH ** min(task.polls, 60), task.submitted_s * (GROWTH - 1))
+    wait_s = min(grown_s, settings.reconcile_interval_max_s) * random.uniform(0.9, 1.1)
+    return float(min(wait_s, task.left_s) if task.left_s > 0 else wait_s)

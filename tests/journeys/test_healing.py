@@ -117,24 +117,13 @@ def test_an_unknown_outcome_that_nobody_ever_tells_is_failed_and_never_sent_agai
     start_gateway: StartGateway, sandbox: Sandbox
 ) -> None:
     gateway = start_gateway(IMPATIENT | {"GATEWAY_UNKNOWN_GIVE_UP_S": "1"})
-    sandbox.moods({"create_cut": {"next": 1, "at": "accepted", "how": "close"}, "callbacks": "off"})
+    cut = {"next": 1, "at": "accepted", "how": "close"}
+    sandbox.moods({"create_cut": cut, "callbacks": "off", "list_endpoint": False})
 
     done = ended(gateway.alpha, create(gateway.alpha)["id"])
 
     assert (done["state"], done["error"]["code"]) == ("failed", "submission_outcome_unknown")
     assert len(sandbox.ledger()["creates"]) == 1
-
-
-def test_a_provably_unsent_request_is_a_503_that_charged_nothing(gateway: Gateway, sandbox: Sandbox) -> None:
-    gateway.alpha.get("/api/v1/models").raise_for_status()
-    sandbox.moods({"create_error": {"next": 1, "status": 429, "shape": "code", "code": "active_task_limit"}})
-
-    answer = gateway.alpha.post("/api/v1/tasks", json=order())
-
-    assert (answer.status_code, answer.json()["code"]) == (503, "upstream_unavailable")
-    assert int(answer.headers["retry-after"]) >= 1
-    assert sandbox.ledger()["creates"] == []
-    assert gateway.alpha.get("/api/v1/tasks").json()["items"][0]["state"] == "failed"
 
 
 def test_while_the_upstream_is_down_models_are_stale_and_the_rest_says_so(
@@ -164,6 +153,7 @@ def test_a_submission_whose_process_died_becomes_unknown_when_its_lease_ends(
     start_gateway: StartGateway, sandbox: Sandbox
 ) -> None:
     gateway = start_gateway()
+    sandbox.moods({"callbacks": "off"})
     task_id = create(gateway.alpha)["id"]
     gateway.database.execute(
         """UPDATE tasks SET state = 'submitting', upstream_task_id = NULL, ended_at = NULL, reported_at = NULL,
