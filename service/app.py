@@ -1,21 +1,27 @@
 """Puts the process together: what a role serves, which loops it runs, what is opened first and closed last."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from enum import StrEnum
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
 from service import callbacks
 from service.catalog.models import Catalog
+from service.catalog.price import Prices, asked_of
 from service.clients.keys import Keyring
 from service.resources import Resources, open_resources
 from service.settings import Settings
 from service.subscribers.deliver import open_delivery_loop
 from service.subscribers.guard import Guard
 from service.surfaces import native
+from service.tasks.dispatch import DispatchLoop
+from service.tasks.durations import Durations
 from service.tasks.in_flight import InFlight
+from service.tasks.janitor import JanitorLoop
 from service.tasks.reconcile import ReconcileLoop
 from service.tasks.watch import Watch
 from service.telemetry import watch_gauges
@@ -25,8 +31,8 @@ from service.web.middleware import RequestScope
 from service.web.openapi import Api
 from service.worker import Loop, Loops
 
-# Deliveries and polls in flight end within their own timeouts; the paid calls have ended before the loops are stopped.
-LOOPS_STOP_WITHIN_S = 20.0
+# A paid call without its request (the client hung up) is waited for this long beyond the requests.
+PAID_CALLS_END_WITHIN_S = 5.0
 
 
 class Role(StrEnum):
@@ -50,18 +56,19 @@ def create_app(settings: Settings, role: Role) -> FastAPI:
         openapi_url="/openapi.json" if role is not Role.WORKER else None,
     )
     problems.install_problems(app)
-    app.include_router(health.router)
     if role is not Role.WORKER:
         app.include_router(native.router)
         app.router.routes.append(callbacks.route)
+    app.include_router(health.router)
     app.add_middleware(RequestScope)
     return app
 
 
 def begin_shutdown(app: FastAPI) -> None:
-    """Answer every waiter and turn unready, before the server waits for its connections to end."""
+    """Turn unready, answer every waiter and let the loops end, before the server waits for its connections."""
     app.state.health.draining = True
     app.state.gateway.watch.close()
+    app.state.drained = asyncio.create_task(app.state.drain())
 
 
 def _lifespan_of(settings: Settings, role: Role) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -71,16 +78,20 @@ def _lifespan_of(settings: Settings, role: Role) -> Callable[[FastAPI], Abstract
             resources = await stack.enter_async_context(open_resources(settings))
             gateway = _gateway(resources)
             stack.push_async_callback(gateway.catalog.close)
+            stack.push_async_callback(gateway.prices.close)
             loops = Loops(await _loops_of(role, gateway, stack))
             app.state.gateway = gateway
             app.state.health = health.Health(
                 {**health.database_checks(resources.db), **health.loops_check(loops.failing)}
             )
             watch_gauges(lambda: resources.spool.bytes_in_flight, resources.db.connections_in_use)
+            app.state.drain = partial(loops.stop, settings.drain_timeout_s)
+            app.state.drained = None
             loops.start()
             yield
-            await gateway.in_flight.drain(settings.drain_timeout_s)
-            await loops.stop(LOOPS_STOP_WITHIN_S)
+            # Begun at SIGTERM, so that one time limit holds for requests, paid calls and loops together.
+            await (app.state.drained or app.state.drain())
+            await gateway.in_flight.drain(PAID_CALLS_END_WITHIN_S)
 
     return lifespan
 
@@ -89,8 +100,10 @@ def _gateway(resources: Resources) -> Gateway:
     return Gateway(
         resources=resources,
         catalog=Catalog(resources.upstream.models, resources.settings),
+        prices=Prices(asked_of(resources.upstream), resources.settings.price_fresh_s),
         keyring=Keyring(resources.settings.key_clients),
         watch=Watch(resources),
+        durations=Durations(resources.db, resources.settings),
         in_flight=InFlight(),
         guard=Guard.of(resources.settings),
     )
@@ -100,7 +113,8 @@ async def _loops_of(role: Role, gateway: Gateway, stack: AsyncExitStack) -> tupl
     """What the role needs. They stop side by side; a ring that comes after the bell is found by polling."""
     resources, loops = gateway.resources, list[Loop]()
     if role is not Role.API:
-        loops += [await stack.enter_async_context(open_delivery_loop(resources)), ReconcileLoop(resources)]
+        loops += [await stack.enter_async_context(open_delivery_loop(resources))]
+        loops += [DispatchLoop(resources), ReconcileLoop(resources), JanitorLoop(resources)]
     if role is not Role.WORKER:
         loops.append(gateway.watch)
     return (*loops, resources.bell)

@@ -5,8 +5,13 @@ GatewayError
 │   ├── MalformedBody
 │   └── UnknownField
 ├── InvalidRequest 422        it can be read, but a value is wrong; names every field
+├── IdempotencyKeyReused 422  the key came with another request
 ├── NotAuthenticated 401
+├── MaxCreditsExceeded 402    it costs more than the caller's own limit
 ├── NotFound 404              no such thing, or another client's
+├── Conflict 409              the task stands where this cannot be done
+│   ├── AlreadySent
+│   └── AlreadyFinal
 ├── BodyTooLarge 413
 ├── UnsupportedMediaType 415
 ├── LimitReached 429          ours; carries Retry-After
@@ -72,10 +77,22 @@ class InvalidRequest(GatewayError):
         super().__init__("; ".join(f"{each.field}: {each.message}" for each in fields), fields=fields)
 
 
+class IdempotencyKeyReused(GatewayError):
+    """This Idempotency-Key came with another request before; use a new key for a new request."""
+
+    status, code, title = 422, "idempotency_key_reused", "Idempotency key reused"
+
+
 class NotAuthenticated(GatewayError):
     """Send a valid API key as `Authorization: Bearer <key>` or `X-Api-Key: <key>`."""
 
     status, code, title = 401, "not_authenticated", "Not authenticated"
+
+
+class MaxCreditsExceeded(GatewayError):
+    """The request costs more than its `max_credits`; nothing was stored or sent."""
+
+    status, code, title = 402, "max_credits_exceeded", "Costs more than max_credits"
 
 
 class NotFound(GatewayError):
@@ -88,6 +105,42 @@ class MethodNotAllowed(GatewayError):
     """This path does not take that method; `Allow` lists those that it takes."""
 
     status, code, title = 405, "method_not_allowed", "Method not allowed"
+
+
+class Conflict(GatewayError):
+    """The resource is in a state in which this cannot be done."""
+
+    status, code, title = 409, "conflict", "Conflict"
+
+
+class AlreadySent(Conflict):
+    """The task was sent to the image API, or is being sent, and cannot be taken back now."""
+
+    code, title = "already_sent", "Already sent"
+
+
+class AlreadyFinal(Conflict):
+    """The task has ended."""
+
+    code, title = "already_final", "Already final"
+
+
+class NotFailed(Conflict):
+    """Only a task that failed or was canceled can be sent again."""
+
+    code, title = "not_failed", "Not failed"
+
+
+class DuplicateCostNotAccepted(Conflict):
+    """The image API may still make and charge the first one; with `accept_duplicate_cost=true` it is sent again."""
+
+    code, title = "duplicate_cost_not_accepted", "Duplicate cost not accepted"
+
+
+class AssetsGone(Conflict):
+    """The files of the task are not stored any more; send the request anew."""
+
+    code, title = "assets_gone", "Assets gone"
 
 
 class BodyTooLarge(GatewayError):

@@ -1,12 +1,15 @@
 """Moves a task by what was learned about it: state, facts, evidence, event and deliveries in one statement."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
 import structlog
+from sqlalchemy import Row
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import telemetry
 from service.db.ids import new_id
@@ -92,22 +95,33 @@ async def advance(resources: Resources, news: News) -> Applied:
     `state.moves_for`, and writes event and deliveries with it. Raises Unavailable when Postgres is away: nothing
     of it is stored then, and the report can be given again.
     """
-    applied = await _apply(resources, news)
-    _count(news, applied)
-    if applied.event is not None:
-        resources.bell.ring(DELIVERIES)
-    if applied.task is not None:
-        resources.bell.ring(TASKS, applied.task.id.hex)
-    return applied
-
-
-async def _apply(resources: Resources, news: News) -> Applied:
     statement, values = transition(news.report), _values(resources, news)
     try:
         rows = await resources.db.statement(statement, values)
     except IntegrityError:
         # Another task took this upstream id between our look and our write; the second look sees it.
         rows = await resources.db.statement(statement, values)
+    applied = _applied(news, rows)
+    announce(resources, news, applied)
+    return applied
+
+
+async def apply_news(connection: AsyncConnection, resources: Resources, news: News) -> Applied:
+    """`advance` within the caller's transaction; call `announce` after its commit. Not for news of an upstream id."""
+    result = await connection.execute(transition(news.report), _values(resources, news))
+    return _applied(news, result.all())
+
+
+def announce(resources: Resources, news: News, applied: Applied) -> None:
+    """Count what a committed report did, and wake whom it concerns."""
+    _count(news, applied)
+    if applied.event is not None:
+        resources.bell.ring(DELIVERIES)
+    if applied.task is not None:
+        resources.bell.ring(TASKS, applied.task.id.hex)
+
+
+def _applied(news: News, rows: Sequence[Row[Any]]) -> Applied:
     if not rows or rows[0].id is None:
         return Applied("orphan", None)
     row = rows[0]

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from decimal import Decimal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -22,6 +23,9 @@ class TaskRequest:
     client_reference: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     callback_url: str | None = None
+    deadline_s: float | None = None  # ended as failed when it has no end by then
+    max_credits: Decimal | None = None
+    priority: Literal["normal", "low"] = "normal"
     assets: tuple[Asset, ...] = ()
 
 
@@ -67,8 +71,13 @@ class Task(BaseModel):
     metadata: dict[str, Any]
     progress: int | None = Field(description="Percent; may stay null for the whole run.")
     images: list[TaskImage]
-    estimated_credits: float | None = Field(description="What the image API said it would cost when it took the task.")
-    credits: float | None = Field(description="What it cost, once that is known.")
+    estimated_credits: float | None = Field(description="What the image API said it would cost.")
+    credits: float | None = Field(
+        description="What it cost, once it has ended: 0 when nothing was charged or all was given back, null when that "
+        "is not known. A late result may correct it."
+    )
+    max_credits: float | None = Field(description="The most that the request allowed it to cost.")
+    priority: Literal["normal", "low"]
     error: TaskError | None
     attempt: int = Field(description="How often the paid call was begun; above 1 only when one was provably not taken.")
     upstream_task_id: str | None
@@ -76,3 +85,4 @@ class Task(BaseModel):
     updated_at: datetime
     submitted_at: datetime | None
     ended_at: datetime | None
+    deadline_at: datetime | None = Field(description="When it is failed if it has no end by then.")

@@ -13,7 +13,7 @@ from service.db.engine import Database
 from service.errors import NotFound
 from service.tasks.state import FINAL, State
 
-_MOMENTS = ("created_at", "updated_at", "submitted_at", "ended_at")
+_MOMENTS = ("created_at", "updated_at", "submitted_at", "ended_at", "deadline_at")
 
 
 def moment_sql(expression: str) -> str:
@@ -30,7 +30,9 @@ def task_json(row: str) -> str:
         'model_parameters', {row}.model_parameters, 'assets', {row}.assets,
         'client_reference', {row}.client_reference, 'metadata', {row}.metadata, 'progress', {row}.progress,
         'images', {row}.images, 'estimated_credits', trim_scale({row}.estimated_credits),
-        'credits', trim_scale({row}.credits),
+        'credits', CASE WHEN {row}.ended_at IS NOT NULL THEN trim_scale({row}.credits) END,
+        'max_credits', trim_scale({row}.max_credits),
+        'priority', CASE {row}.priority WHEN 0 THEN 'normal' ELSE 'low' END,
         'error', CASE WHEN {row}.error_code IS NOT NULL
             THEN json_build_object('code', {row}.error_code, 'message', {row}.error_message) END,
         'attempt', {row}.attempt, 'upstream_task_id', {row}.upstream_task_id, {moments})"""

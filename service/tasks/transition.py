@@ -6,6 +6,7 @@ from sqlalchemy import TextClause, bindparam, text
 from sqlalchemy.dialects import postgresql as pg
 
 from service.subscribers.store import FAN_OUT_SQL
+from service.tasks.ledger import cost_sql, entry_sql
 from service.tasks.state import FINAL, EventType, Report, State, moves_for
 from service.tasks.store import moment_sql, task_json
 
@@ -20,6 +21,8 @@ def transition(report: Report) -> TextClause:
     sql = _SQL.format(
         moves=_table(report),
         final=_listed(FINAL),
+        cost=cost_sql(report),
+        entry=entry_sql(report),
         fan_out=FAN_OUT_SQL,
         now=moment_sql("now()"),
         data=task_json("n"),
@@ -49,7 +52,8 @@ def _listed(states: frozenset[State]) -> str:
 
 
 # Read it from top to bottom: the row as it stands, locked; what the table of moves says to that; the row as it becomes;
-# the evidence; the event; its deliveries. `current` and `is_foreign` are the rules about attempts and upstream ids.
+# the evidence; what it changes about the cost; the event; its deliveries. `current` and `is_foreign` are the rules
+# about attempts and upstream ids.
 _SQL = """
 WITH moves (state, reported, current, to_state, event) AS (VALUES {moves}),
 old AS (
@@ -74,7 +78,7 @@ verdict AS (
 ),
 facts AS (
     SELECT v.id, v.state AS from_state, v.current, v.is_foreign, v.moved, v.to_state, v.event,
-        COALESCE(v.to_state, v.state) AS new_state,
+        COALESCE(v.to_state, v.state) AS new_state, v.credits AS cost_before,
         CASE WHEN v.takes_facts THEN COALESCE(v.upstream_task_id, :upstream_id) ELSE v.upstream_task_id END AS upstream,
         CASE WHEN v.takes_facts THEN COALESCE(v.estimated_credits, CAST(:estimated_credits AS numeric))
             ELSE v.estimated_credits END AS estimate,
@@ -84,7 +88,9 @@ facts AS (
     FROM verdict v
 ),
 change AS (
-    SELECT f.*, f.moved OR (f.upstream, f.estimate, f.progress) IS DISTINCT FROM f.known AS changed FROM facts f
+    SELECT f.*, {cost} AS cost,
+        f.moved OR (f.upstream, f.estimate, f.progress) IS DISTINCT FROM f.known AS changed
+    FROM facts f
 ),
 new AS (
     UPDATE tasks t SET
@@ -94,7 +100,7 @@ new AS (
         upstream_task_id = f.upstream,
         estimated_credits = f.estimate,
         progress = f.progress,
-        credits = CASE WHEN f.moved THEN COALESCE(CAST(:credits AS numeric), t.credits) ELSE t.credits END,
+        credits = f.cost,
         images = CASE WHEN f.moved THEN COALESCE(:images, t.images) ELSE t.images END,
         error_code = CASE WHEN f.moved AND f.new_state = 'failed'
             THEN COALESCE(t.error_code, CAST(:error_code AS text)) ELSE t.error_code END,
@@ -108,11 +114,15 @@ new AS (
         poll_at = CASE
             WHEN f.new_state IN ({final}) THEN NULL
             WHEN f.is_foreign THEN now()
-            WHEN CAST(:next_look_s AS float8) IS NOT NULL THEN now() + make_interval(secs => :next_look_s)
-            WHEN f.moved THEN now() + make_interval(secs => :first_look_s)
-            ELSE t.poll_at END
+            ELSE LEAST(
+                CASE
+                    WHEN CAST(:next_look_s AS float8) IS NOT NULL THEN now() + make_interval(secs => :next_look_s)
+                    WHEN f.moved THEN now() + make_interval(secs => :first_look_s)
+                    ELSE t.poll_at END,
+                CASE WHEN t.deadline_at > now() THEN t.deadline_at END)
+            END
     FROM change f WHERE t.id = f.id
-    RETURNING t.*, f.from_state, f.current, f.is_foreign, f.moved, f.to_state, f.event
+    RETURNING t.*, f.from_state, f.current, f.is_foreign, f.moved, f.to_state, f.event, f.cost_before
 ),
 evidence AS (
     INSERT INTO reports (id, task_id, attempt, source, body, outcome)
@@ -120,6 +130,8 @@ evidence AS (
         CASE WHEN n.id IS NULL THEN 'orphan' WHEN n.is_foreign THEN 'foreign' WHEN n.moved THEN 'moved'
             ELSE 'no_move' END
     FROM (SELECT) AS one LEFT JOIN new n ON true WHERE CAST(:source AS text) IS NOT NULL
+),
+entry AS ({entry}
 ),
 kept_event AS (
     INSERT INTO events (id, client, type, task_id, body)

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -18,13 +19,22 @@ IDS_PER_READ = 1000
 
 
 @dataclass(eq=False, slots=True)
-class _Waiter:
+class Waiter:
     """One caller: `changed` is set when the task has moved past `seen_version`, or has ended if that is None."""
 
     seen_version: int | None
     changed: asyncio.Event
 
+    async def wait(self, timeout_s: float) -> bool:
+        """Whether the task changed within the time, or we are about to stop."""
+        try:
+            await asyncio.wait_for(self.changed.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
     def is_satisfied_by(self, state: State, version: int) -> bool:
+        """Whether this is what it waits for."""
         return is_final(state) or (self.seen_version is not None and version > self.seen_version)
 
 
@@ -36,11 +46,11 @@ class Watch:
     def __init__(self, resources: Resources) -> None:
         self.wake = asyncio.Event()
         self._resources = resources
-        self._waiters: dict[UUID, set[_Waiter]] = defaultdict(set)
+        self._waiters: dict[UUID, set[Waiter]] = defaultdict(set)
         self._rung: set[UUID] = set()
         self._look_at_all_s = 0.0
         self._count = 0
-        self._closed = False
+        self.is_closed = False
         resources.bell.hear(TASKS, self._heard)
 
     async def wait(self, task_id: UUID, seen_version: int | None, timeout_s: float) -> None:
@@ -48,22 +58,37 @@ class Watch:
 
         Raises LimitReached when too many wait already.
         """
-        if self._closed or timeout_s <= 0:
+        if self.is_closed or timeout_s <= 0:
             return
+        self.require_room()
+        with self.following(task_id, seen_version) as waiter:
+            await waiter.wait(timeout_s)
+
+    def require_room(self) -> None:
+        """Raise LimitReached when too many wait already."""
         if self._count >= self._resources.settings.wait_max_waiters:
             raise LimitReached("Too many callers wait for tasks; poll instead.", retry_after_s=RETRY_AFTER_S)
-        waiter = _Waiter(seen_version, asyncio.Event())
+
+    @contextmanager
+    def following(self, task_id: UUID, seen_version: int | None) -> Iterator[Waiter]:
+        """Count as a waiter for the length of the block; `look_again` makes it wait for the next change."""
+        waiter = Waiter(seen_version, asyncio.Event())
         self._enter(task_id, waiter)
         try:
-            await asyncio.wait_for(waiter.changed.wait(), timeout_s)
-        except TimeoutError:
-            return
+            yield waiter
         finally:
             self._leave(task_id, waiter)
 
+    def look_again(self, task_id: UUID, waiter: Waiter, seen_version: int) -> None:
+        """Let a waiter that was woken wait for what comes after this version."""
+        waiter.seen_version = seen_version
+        if not self.is_closed:
+            waiter.changed.clear()
+            self._look_at(task_id)
+
     def close(self) -> None:
         """Answer every waiter now and let no other wait: the process is about to stop."""
-        self._closed = True
+        self.is_closed = True
         for waiters in self._waiters.values():
             for waiter in waiters:
                 waiter.changed.set()
@@ -98,15 +123,20 @@ class Watch:
             self._rung.update(watched)
             self.wake.set()
 
-    def _enter(self, task_id: UUID, waiter: _Waiter) -> None:
+    def _enter(self, task_id: UUID, waiter: Waiter) -> None:
         self._waiters[task_id].add(waiter)
         self._count += 1
         telemetry.waiters.set(self._count)
+        if self.is_closed:
+            waiter.changed.set()
+        self._look_at(task_id)
+
+    def _look_at(self, task_id: UUID) -> None:
         # The task may have changed between the caller's read and now: look once.
         self._rung.add(task_id)
         self.wake.set()
 
-    def _leave(self, task_id: UUID, waiter: _Waiter) -> None:
+    def _leave(self, task_id: UUID, waiter: Waiter) -> None:
         self._waiters[task_id].discard(waiter)
         if not self._waiters[task_id]:
             del self._waiters[task_id]

@@ -7,9 +7,11 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from service.catalog.models import Catalog
+from service.catalog.price import Prices
 from service.clients.keys import Keyring
 from service.resources import Resources
 from service.subscribers.guard import Guard
+from service.tasks.durations import Durations
 from service.tasks.in_flight import InFlight
 from service.tasks.watch import Watch
 
@@ -20,8 +22,10 @@ class Gateway:
 
     resources: Resources
     catalog: Catalog
+    prices: Prices
     keyring: Keyring
     watch: Watch
+    durations: Durations
     in_flight: InFlight
     guard: Guard
 

@@ -13,7 +13,9 @@ from service.web.problems import MEDIA_TYPE, Problem
 _REASONS: Mapping[int, str] = {
     400: "The request cannot be read, or has a field or parameter that is not taken here.",
     401: "No valid API key.",
+    402: "It would cost more than `max_credits`; `detail` names the price. Nothing was stored or sent.",
     404: "No such resource, or another client's.",
+    409: "The task stands where this cannot be done; `code` tells which.",
     413: "The body, a file in it, or its fields together are too large.",
     415: "The body's Content-Type is not taken here.",
     422: "At least one value is wrong; `errors` names each field and the remedy. Or the image API refused the request.",

@@ -63,6 +63,14 @@ def test_a_body_that_is_no_json_object_is_a_400(gateway: Gateway, body: bytes) -
         ({"metadata": {"a": "x" * 17_000}}, "metadata"),
         ({"client_reference": ""}, "client_reference"),
         ({"client_reference": "x" * 201}, "client_reference"),
+        ({"max_credits": -1}, "max_credits"),
+        ({"max_credits": "3"}, "max_credits"),
+        ({"max_credits": 10**30}, "max_credits"),
+        ({"deadline_s": 0.5}, "deadline_s"),
+        ({"deadline_s": 86_401}, "deadline_s"),
+        ({"deadline_s": True}, "deadline_s"),
+        ({"priority": "high"}, "priority"),
+        ({"validate_only": "true"}, "validate_only"),
         ({"callback_url": "not a url"}, "callback_url"),
         ({"callback_url": "http://169.254.169.254/"}, "callback_url"),
         ({"callback_url": "http://[::1"}, "callback_url"),
@@ -94,9 +102,6 @@ def test_metadata_nested_beyond_reason_is_a_422(gateway: Gateway) -> None:
         ("reference_images", ["a"], "assets"),
         ("image_urls", ["https://example.org/a.png"], "assets"),
         ("assets", ["a"], "multipart"),
-        ("max_credits", 10, "not supported yet"),
-        ("deadline_s", 10, "not supported yet"),
-        ("validate_only", True, "not supported yet"),
         ("aspect_ratio", "1:1", "model_parameters"),
         ("receive_url", "https://example.org", "callback_url"),
         ("promt", "a", "prompt"),
@@ -154,11 +159,14 @@ def test_references_must_match_the_files(gateway: Gateway, prompt: str, files: i
         (form([], {"generations_count": "two"}), 422, "invalid_request"),
         ([*form(), ("prompt", (None, "another"))], 400, "malformed_body"),
         (form([], {"prompt": "x" * 300_000}), 413, "body_too_large"),
-        (form([], {"max_credits": "3"}), 400, "unknown_field"),
+        (form([], {"max_credits": "a few"}), 422, "invalid_request"),
+        (form([], {"deadline_s": "[]"}), 422, "invalid_request"),
+        (form([], {"validate_only": "1"}), 422, "invalid_request"),
     ],
     ids=[
         "not an image", "an empty file", "too many files", "too large a file", "cut JSON", "a list for an object",
-        "a count in words", "a field twice", "fields too large", "a field of a later version",
+        "a count in words", "a field twice", "fields too large",
+        "a limit in words", "a list for a deadline", "a number for yes or no",
     ],
 )  # fmt: skip
 def test_a_wrong_form_is_refused_before_anything_is_paid(
@@ -186,10 +194,3 @@ def test_too_much_json_is_a_413_problem_announced_or_not(gateway: Gateway, path:
 
     assert [answer.json()["code"] for answer in (announced, streamed)] == ["body_too_large"] * 2
     assert {answer.headers["Content-Type"] for answer in (announced, streamed)} == {"application/problem+json"}
-
-
-def test_an_idempotency_key_is_refused_until_it_is_kept(gateway: Gateway, sandbox: Sandbox) -> None:
-    answer = gateway.alpha.post(TASKS, json=order(), headers={"Idempotency-Key": "a"})
-
-    assert (answer.status_code, fields_of(answer)) == (400, ["Idempotency-Key"])
-    assert sandbox.ledger()["creates"] == []

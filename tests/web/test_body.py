@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import GatewayError, MalformedBody
-from service.surfaces.native.shapes import QuoteFields, SubscriptionFields, TaskFields
+from service.surfaces.native.shapes import QuoteFields, TaskFields
+from service.surfaces.native.subscription_shapes import SubscriptionFields
 from service.surfaces.native.task_request import REMEDIES
 from service.web.body import parse_object, shaped
 from service.web.problems import problem_response

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import orjson
+
 TASK_ID = "01a0bd29-8f2e-7cc3-98c4-dc0c0c07398f"
 SUBSCRIPTION_ID = "01a0bd29-9b51-7a0e-a3d6-0f1b2c3d4e5f"
 
@@ -49,7 +51,24 @@ TASK_JSON_REQUESTS: dict[str, Any] = {
             "client_reference": "order-4711",
             "metadata": {"shelf": "A3"},
         }
-    }
+    },
+    "at most so dear, at most so late": {
+        "value": {
+            "prompt": "A lighthouse at dusk, oil on canvas",
+            "model_id": "bytedance-seedream-4.5",
+            "model_parameters": {"aspect_ratio": "16:9", "resolution": "2K"},
+            "max_credits": 2000,
+            "deadline_s": 600,
+            "priority": "low",
+        }
+    },
+    "only checked and priced": {
+        "value": {
+            "prompt": "A lighthouse at dusk, oil on canvas",
+            "model_id": "bytedance-seedream-4.5",
+            "validate_only": True,
+        }
+    },
 }
 # Each entry of `assets` stands for the bytes of one image file.
 TASK_FORM_REQUESTS: dict[str, Any] = {
@@ -79,6 +98,8 @@ TASK: dict[str, Any] = {
     "images": [],
     "estimated_credits": 1188,
     "credits": None,
+    "max_credits": None,
+    "priority": "normal",
     "error": None,
     "attempt": 1,
     "upstream_task_id": "abc123",
@@ -86,6 +107,26 @@ TASK: dict[str, Any] = {
     "updated_at": "2026-11-22T09:30:01.480000Z",
     "submitted_at": "2026-11-22T09:30:01.002000Z",
     "ended_at": None,
+    "deadline_at": None,
+}
+QUEUED_AND_CANCELED_TASK: dict[str, Any] = {
+    **TASK,
+    "state": "canceled",
+    "estimated_credits": None,
+    "credits": 0,
+    "attempt": 0,
+    "upstream_task_id": None,
+    "submitted_at": None,
+    "ended_at": "2026-11-22T09:30:01.480000Z",
+}
+QUEUED_TASK: dict[str, Any] = {
+    **TASK,
+    "state": "queued",
+    "version": 1,
+    "estimated_credits": None,
+    "attempt": 0,
+    "upstream_task_id": None,
+    "submitted_at": None,
 }
 FINISHED_TASK: dict[str, Any] = {
     **TASK,
@@ -106,6 +147,15 @@ FINISHED_TASK: dict[str, Any] = {
     "updated_at": "2026-11-22T09:30:31.700000Z",
     "ended_at": "2026-11-22T09:30:31.700000Z",
 }
+
+VALID_REQUEST: dict[str, Any] = {"valid": True, **QUOTE}
+EVENT_STREAM = f"""retry: 2000
+
+id: 01a0bd29-9d4c-7f6e-8a1b-2c3d4e5f6a7b
+event: task.succeeded
+data: {orjson.dumps({"type": "task.succeeded", "timestamp": FINISHED_TASK["ended_at"], "data": FINISHED_TASK}).decode()}
+
+"""
 
 SUBSCRIPTION_REQUESTS: dict[str, Any] = {
     "every end of a task": {"value": {"url": "https://10.0.0.7/hooks/images", "description": "the shop's images"}},

@@ -1,17 +1,13 @@
 """POST /api/v1/quotes: what a request would cost, checked as the request itself would be."""
 
-from datetime import datetime
-from decimal import Decimal
-
-import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service.catalog.check import Wanted, problems
-from service.catalog.price import quote
 from service.errors import InvalidRequest
 from service.surfaces.native import examples
+from service.surfaces.native.priced import priced_response
 from service.surfaces.native.shapes import Nothing, Quote, QuoteFields
 from service.surfaces.native.task_request import REMEDIES
 from service.web.auth import SECURITY, Client
@@ -46,15 +42,4 @@ async def create_quote(request: Request, gateway: GatewayParts, client: Client, 
     wrong = problems((await gateway.catalog.current()).models, wanted)
     if wrong:
         raise InvalidRequest(*wrong)
-    priced = await quote(gateway.resources.upstream, wanted)
-    answer = {"credits": _number(priced.credits), **fields.model_dump(), "priced_at": _moment(priced.priced_at)}
-    return Response(orjson.dumps(answer), media_type="application/json", headers={"Cache-Control": "no-store"})
-
-
-def _number(amount: Decimal) -> int | float:
-    """A JSON number: whole where the amount is whole."""
-    return int(amount) if amount == amount.to_integral_value() else float(amount)
-
-
-def _moment(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return priced_response(wanted, await gateway.prices.quote(wanted), {})

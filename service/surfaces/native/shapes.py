@@ -6,11 +6,10 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
-from fastapi import Query
+from fastapi import Header, Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from service.subscribers.event_types import EventType
 from service.tasks.schemas import Task
 from service.tasks.state import State
 from service.web.body import StorableObject, StorableText
@@ -68,16 +67,24 @@ class TaskFields(Strict):
     callback_url: StorableText | None = Field(
         default=None, description="Where to POST the task when it ends. It becomes an inline subscription."
     )
-
-
-class SubscriptionFields(Strict):
-    """Where to send events, and which."""
-
-    url: StorableText = Field(description="An http or https address that the operator's allow-list admits.")
-    event_types: list[EventType] | None = Field(
-        default=None, min_length=1, description="Which events; by default all that end a task."
+    max_credits: float | None = Field(
+        default=None,
+        ge=0,
+        le=1e12,
+        description="Refuse it with a 402 when it would cost more.",
     )
-    description: StorableText = Field(default="", max_length=500, description="For people.")
+    deadline_s: float | None = Field(
+        default=None,
+        ge=1,
+        le=1e9,
+        description="Fail the task when it has no end so many seconds from now. What was sent is charged even so.",
+    )
+    priority: Literal["normal", "low"] = Field(
+        default="normal", description="`low` waits while anything else does, when tasks have to wait for a slot."
+    )
+    validate_only: bool = Field(
+        default=False, description="Check the request and ask for its price; store nothing, send nothing, pay nothing."
+    )
 
 
 class NoParameters(BaseModel):
@@ -136,6 +143,22 @@ class TaskParameters(PageParameters):
 Nothing = Annotated[NoParameters, Query()]
 
 
+class CreateFields(BaseModel):
+    """The headers of a request for images."""
+
+    prefer: str | None = Field(
+        default=None, description="`wait=N`: hold the answer up to N seconds for the task to end."
+    )
+    idempotency_key: str | None = Field(
+        default=None,
+        description="A value of your own, new for every new request. The same one with the same request joins the task "
+        "that the first made, whatever became of its answer. Kept for a day, and a day beyond the task's end.",
+    )
+
+
+CreateHeaders = Annotated[CreateFields, Header()]
+
+
 class ImageModel(BaseModel):
     """An image model; a list that is null means that the model takes no such parameter."""
 
@@ -173,6 +196,12 @@ class Quote(BaseModel):
     priced_at: datetime
 
 
+class ValidRequest(Quote):
+    """What `validate_only` finds: the request would be taken, and would cost this now."""
+
+    valid: Literal[True]
+
+
 class Callback(BaseModel):
     """The inline subscription behind `callback_url`."""
 
@@ -180,6 +209,19 @@ class Callback(BaseModel):
     secret: str | None = Field(
         description="Signs the notifications (Standard Webhooks). Shown once, to the first task with this address."
     )
+
+
+class QueuePlace(BaseModel):
+    """Where a waiting task stands; it moves without a new version of the task."""
+
+    position: int = Field(description="1 is next.")
+    estimated_start_s: float | None = Field(description="Seconds from now, from measured durations; a guess.")
+
+
+class FollowedTask(Task):
+    """The task, and its place in the queue while it waits."""
+
+    queue: QueuePlace | None = Field(default=None, description="Only while the task is `queued`.")
 
 
 class AcceptedTask(Task):
@@ -192,29 +234,4 @@ class TaskItems(BaseModel):
     """A page of tasks, newest first."""
 
     items: list[Task]
-    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last.")
-
-
-class Subscription(BaseModel):
-    """Where a client's events go."""
-
-    id: UUID
-    url: str
-    event_types: list[EventType]
-    state: Literal["active", "disabled"]
-    inline: bool = Field(description="Whether a request's `callback_url` made it.")
-    description: str
-    created_at: datetime
-
-
-class CreatedSubscription(Subscription):
-    """The new subscription with its secret, which is shown this once."""
-
-    secret: str = Field(description="`whsec_…`; verify signatures with it as Standard Webhooks describes.")
-
-
-class SubscriptionItems(BaseModel):
-    """A page of subscriptions, newest first."""
-
-    items: list[Subscription]
     next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last.")

@@ -22,10 +22,9 @@ from service.subscribers.store import (
 from service.subscribers.store import Subscription as StoredSubscription
 from service.surfaces.native import examples
 from service.surfaces.native.cursor import read_cursor, write_cursor
-from service.surfaces.native.shapes import (
+from service.surfaces.native.shapes import Nothing, PageParameters
+from service.surfaces.native.subscription_shapes import (
     CreatedSubscription,
-    Nothing,
-    PageParameters,
     Subscription,
     SubscriptionFields,
     SubscriptionItems,

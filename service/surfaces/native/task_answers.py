@@ -3,7 +3,8 @@
 from typing import Any
 
 from service.surfaces.native import examples
-from service.surfaces.native.shapes import TaskFields
+from service.surfaces.native.shapes import AcceptedTask, TaskFields, ValidRequest
+from service.tasks.schemas import Task
 from service.web.openapi import Responses, json_answer, json_body, not_modified, problem_answers
 
 _VERSIONED = {
@@ -12,6 +13,7 @@ _VERSIONED = {
 }
 _NEW = {"Location": "Where to get the task.", **_VERSIONED}
 _IMAGE_TYPES = "image/png, image/jpeg, image/webp, image/gif"
+_CANCELED = {**examples.TASK, "state": "canceled", "version": 3, "credits": 0, "ended_at": examples.TASK["updated_at"]}
 _ENDED = {**examples.FINISHED_TASK, "callback": None}
 
 
@@ -41,13 +43,16 @@ REQUEST_BODY: dict[str, Any] = {
         },
     },
 }
-_IN_TIME = json_answer("The task has ended within `Prefer: wait=N`.", _ENDED, _NEW)
-_IN_TIME["content"]["application/json"]["schema"] = {"$ref": "#/components/schemas/AcceptedTask"}
+_AT_ONCE = json_answer(
+    "The task has ended within `Prefer: wait=N`; or, with `validate_only`, the request is good and has a price.",
+    _ENDED,
+    {name: f"{meaning} Not with `validate_only`." for name, meaning in _NEW.items()},
+)
 
 CREATED: Responses = {
-    200: _IN_TIME,
+    200: _AT_ONCE | {"model": AcceptedTask | ValidRequest},
     202: json_answer("The task is kept and will come to an end.", {**examples.TASK, "callback": None}, _NEW),
-    **problem_answers(400, 401, 413, 415, 422, 429, 502, 503),
+    **problem_answers(400, 401, 402, 413, 415, 422, 429, 502, 503),
 }
 FOUND: Responses = {
     200: json_answer("The task as it stands.", examples.FINISHED_TASK, _VERSIONED),
@@ -57,4 +62,24 @@ FOUND: Responses = {
 LISTED: Responses = {
     200: json_answer("A page of tasks.", {"items": [examples.FINISHED_TASK], "next_cursor": None}),
     **problem_answers(400, 401, 422, 503),
+}
+CANCELED: Responses = {
+    200: json_answer(
+        "It was never sent, is canceled, and costs nothing.", examples.QUEUED_AND_CANCELED_TASK, _VERSIONED
+    ),
+    202: json_answer("It was sent, and the image API was asked for it: the task as it stands.", _CANCELED, _VERSIONED),
+    **problem_answers(400, 401, 404, 409, 422, 502, 503),
+}
+CANCELED[202]["model"] = Task
+RESUBMITTED: Responses = {
+    202: json_answer("The new task, which waits for a slot.", examples.QUEUED_TASK, _VERSIONED),
+    **problem_answers(400, 401, 404, 409, 422, 429, 503),
+}
+FOLLOWED: Responses = {
+    200: {
+        "description": "The task's events, until the one that ends it.",
+        "content": {"text/event-stream": {"example": examples.EVENT_STREAM}},
+    },
+    204: {"description": "You have all of its events already, and it has ended: there is no reason to come back."},
+    **problem_answers(400, 401, 404, 429, 503),
 }

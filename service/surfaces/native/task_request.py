@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
 
+import orjson
 from starlette.requests import Request
 
-from service.errors import BadRequest, FieldError, MalformedBody, UnsupportedMediaType
+from service.errors import MalformedBody, UnsupportedMediaType
 from service.settings import Settings
 from service.surfaces.native.shapes import TaskFields
 from service.tasks.schemas import TaskRequest
@@ -16,31 +19,35 @@ from service.web.body import media_type, parse_object, read_json_object, shaped
 
 _SEND_FILES = "send the images themselves: a multipart form with one `assets` part for each"
 _TAKES_FILES = "is not a field here; did you mean `assets`? " + _SEND_FILES[0].upper() + _SEND_FILES[1:]
-_NOT_YET = "is not supported yet; leave it out, since ignoring it could cost you money"
 _IN_PARAMETERS = "belongs into `model_parameters`"
 
 # What people send by mistake, or will be able to send later, and what to do instead.
 REMEDIES: Mapping[str, str] = {
     "assets": f"JSON carries no files; {_SEND_FILES}",
     **dict.fromkeys(("asset", "file", "files", "image", "images", "image_urls", "reference_images"), _TAKES_FILES),
-    **dict.fromkeys(("max_credits", "deadline_s", "validate_only"), _NOT_YET),
     **dict.fromkeys(("aspect_ratio", "resolution", "quality", "seed"), _IN_PARAMETERS),
     "receive_url": "is not a field here; did you mean `callback_url`?",
     "webhook_url": "is not a field here; did you mean `callback_url`?",
     "model": "is not a field here; did you mean `model_id`?",
     "n": "is not a field here; did you mean `generations_count`?",
 }
-_LATER_HEADERS = ("Idempotency-Key",)
 
 
-async def read_task_request(request: Request, upload: SpoolFile, settings: Settings) -> TaskRequest:
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """A request for images as it was read, and whether it is only to be checked."""
+
+    wanted: TaskRequest
+    validate_only: bool
+
+
+async def read_task_request(request: Request, upload: SpoolFile, settings: Settings) -> ReadRequest:
     """The request in its shape, its files in `upload`; nothing in it has been held against the catalogue yet.
 
     Raises BadRequest and its kin, BodyTooLarge, UnsupportedMediaType, InvalidRequest, Unavailable (the spool is full).
     """
-    _refuse_later_headers(request)
     if media_type(request) == "application/json":
-        return _task_request(await read_json_object(request, settings.request_max_json_bytes), ())
+        return _read_request(await read_json_object(request, settings.request_max_json_bytes), ())
     if media_type(request) != "multipart/form-data":
         raise UnsupportedMediaType("Send `multipart/form-data`, or `application/json` when there are no files.")
     limits = FormLimits(
@@ -49,12 +56,15 @@ async def read_task_request(request: Request, upload: SpoolFile, settings: Setti
         fields_max_bytes=settings.request_max_json_bytes,
     )
     form = await read_form(request.headers["content-type"], request.stream(), upload, limits)
-    return _task_request(_form_values(form.fields), form.assets)
+    return _read_request(_form_values(form.fields), form.assets)
 
 
-def _task_request(values: Mapping[str, object], assets: tuple[Asset, ...]) -> TaskRequest:
+def _read_request(values: Mapping[str, object], assets: tuple[Asset, ...]) -> ReadRequest:
     fields = shaped(TaskFields, values, REMEDIES)
-    return TaskRequest(**fields.model_dump(), assets=assets)
+    # By way of its text: a limit of 0.1 credits is meant as a tenth, not as the nearest binary number.
+    max_credits = None if fields.max_credits is None else Decimal(str(fields.max_credits))
+    wanted = fields.model_dump(exclude={"max_credits", "validate_only"})
+    return ReadRequest(TaskRequest(**wanted, max_credits=max_credits, assets=assets), fields.validate_only)
 
 
 def _form_values(pairs: Iterable[tuple[str, str]]) -> dict[str, object]:
@@ -70,14 +80,11 @@ def _form_values(pairs: Iterable[tuple[str, str]]) -> dict[str, object]:
 def _form_value(name: str, text: str) -> object:
     if name in {"model_parameters", "metadata"}:
         return parse_object(text, f"The field `{name}`")
+    # Left as they are when they are no number: the shape then says so in the words that JSON callers get.
     if name == "generations_count":
-        # Left as it is when it is no number: the shape then says so in the words that JSON callers get.
         with suppress(ValueError):
             return int(text[:20])
+    if name in {"max_credits", "deadline_s", "validate_only"}:
+        with suppress(orjson.JSONDecodeError):
+            return orjson.loads(text)
     return text
-
-
-def _refuse_later_headers(request: Request) -> None:
-    for name in _LATER_HEADERS:
-        if name in request.headers:
-            raise BadRequest(f"`{name}` {_NOT_YET}.", fields=(FieldError(name, _NOT_YET),))

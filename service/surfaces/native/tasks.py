@@ -1,39 +1,47 @@
 """/api/v1/tasks: create, get (and wait), list. Thin: the work is in service/tasks."""
 
 import re
-from contextlib import ExitStack, suppress
-from dataclasses import replace
+from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import asdict, replace
 from typing import Annotated
-from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Header, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service.catalog.check import Wanted, problems
-from service.errors import GatewayError, InvalidRequest, NotFound
+from service.errors import FieldError, GatewayError, InvalidRequest
 from service.surfaces.native import task_answers as answers
 from service.surfaces.native.cursor import read_cursor, write_cursor
-from service.surfaces.native.shapes import AcceptedTask, Nothing, TaskItems, TaskParameters, WaitParameters
+from service.surfaces.native.idempotency import idempotency_key
+from service.surfaces.native.priced import priced_response
+from service.surfaces.native.shapes import (
+    AcceptedTask,
+    CreateHeaders,
+    FollowedTask,
+    Nothing,
+    TaskItems,
+    TaskParameters,
+    WaitParameters,
+)
 from service.surfaces.native.task_request import read_task_request
-from service.tasks.schemas import Task, TaskRequest
+from service.surfaces.native.task_response import TaskId, read_task_id, task_etag, task_headers, task_response
+from service.tasks.asked import Asked
+from service.tasks.idempotency import IdempotencyKey, is_bound
+from service.tasks.queue_place import queue_place
+from service.tasks.schemas import TaskRequest
 from service.tasks.store import StoredTask, TaskFilter, get_task, list_tasks
-from service.tasks.submit import InlineCallback, Submitted, submit_task
-from service.uploads.spool import SpoolFile
+from service.tasks.submit import Submitted, submit_task
 from service.web.auth import SECURITY, Client
 from service.web.context import Gateway, GatewayParts
 from service.web.etag import is_held
-
-RETRY_AFTER_S = 2
 
 router = APIRouter(prefix="/api/v1", tags=["tasks"], dependencies=[*SECURITY])
 
 _PREFERRED_WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*([0-9]{1,6})\s*(?:$|[,;])", re.IGNORECASE)
 
-TaskId = Annotated[str, Path(description="The task's id.", json_schema_extra={"format": "uuid"})]
 IfNoneMatch = Annotated[str | None, Header(description="The ETag of the version you hold.")]
-Prefer = Annotated[str | None, Header(description="`wait=N`: hold the answer up to N seconds for the task to end.")]
 
 
 @router.post(
@@ -46,37 +54,46 @@ Prefer = Annotated[str | None, Header(description="`wait=N`: hold the answer up 
     openapi_extra={"requestBody": answers.REQUEST_BODY},
 )
 async def create_task(
-    request: Request, gateway: GatewayParts, client: Client, _: Nothing, prefer: Prefer = None
+    request: Request, gateway: GatewayParts, client: Client, _: Nothing, headers: CreateHeaders
 ) -> Response:
     """Check the request, record it, and send it to the image API, which charges for it now.
 
     Send files as a multipart form; JSON will do without. A 202 means that the task is kept and will come to an end,
     even if the gateway does not know yet whether the image API took it (state `unknown`): never send it again for that.
     With `Prefer: wait=N` the answer is held until the task ends, N seconds at most, and is then a 200 if it did.
+    With `validate_only` nothing is stored, sent or paid: the 200 tells what it would cost.
     """
     with ExitStack() as stack:
         upload = stack.enter_context(gateway.resources.spool.open())
         asked = await read_task_request(request, upload, gateway.resources.settings)
-        wanted = await _checked(gateway, asked)
+        wanted, priceable = await _checked(gateway, asked.wanted)
+        if asked.validate_only:
+            await _refuse_too_dear(gateway, wanted, priceable, None)
+            return priced_response(priceable, await gateway.prices.quote(priceable), {"valid": True})
+        key = idempotency_key(headers.idempotency_key, gateway.resources.settings, client, wanted)
+        await _refuse_too_dear(gateway, wanted, priceable, key)
         # From here on the paid call owns the upload: it goes on even if this request is canceled.
         stack.pop_all()
-    submitted = await gateway.in_flight.run(_submitted(gateway, client, wanted, upload))
-    task, wait_s = submitted.task, min(_preferred_wait_s(prefer), gateway.resources.settings.wait_max_s)
-    headers = {"Location": f"/api/v1/tasks/{task.id}"}
+    submitted = await gateway.in_flight.run(_submitted(gateway, Asked(client, wanted, upload, key)))
+    task, wait_s = submitted.task, min(_preferred_wait_s(headers.prefer), gateway.resources.settings.wait_max_s)
+    told = {"Location": f"/api/v1/tasks/{task.id}"}
+    if submitted.is_replay:
+        told["Idempotency-Replayed"] = "true"
     if wait_s:
         # Paid by now: what keeps us from waiting (too many do, no database) must not read as a failure, for a client
         # that sends the request again pays again.
         with suppress(GatewayError):
             task = await _awaited(gateway, client, task, None, wait_s)
-        headers["Preference-Applied"] = f"wait={wait_s:g}"
-    return _task_answer(task, headers, status=200 if wait_s and task.is_final else 202, callback=submitted.callback)
+        told["Preference-Applied"] = f"wait={wait_s:g}"
+    beside = {"callback": asdict(submitted.callback)} if submitted.callback else None
+    return task_response(task, told, status=200 if wait_s and task.is_final else 202, beside=beside)
 
 
 @router.get(
     "/tasks/{task_id}",
     summary="Get a task, or wait for it",
     operation_id="getTask",
-    response_model=Task,
+    response_model=FollowedTask,
     responses=answers.FOUND,
 )
 async def read_task(
@@ -91,13 +108,13 @@ async def read_task(
     With `wait` and `If-None-Match` it is held back until the task has moved on from that version, or 304 when it has
     not. `Retry-After` says when to look again; it is there while the task has not ended.
     """
-    task = await get_task(gateway.resources.db, client, _uuid(task_id))
-    held = is_held(if_none_match, _etag(task))
+    task = await get_task(gateway.resources.db, client, read_task_id(task_id))
+    held = is_held(if_none_match, task_etag(task))
     if held or if_none_match is None:
         task = await _awaited(gateway, client, task, task.version if held else None, wanted.wait)
-    if is_held(if_none_match, _etag(task)):
-        return Response(status_code=304, headers=_task_headers(task))
-    return _task_answer(task, {}, status=200)
+    if is_held(if_none_match, task_etag(task)):
+        return Response(status_code=304, headers=task_headers(task))
+    return task_response(task, {}, status=200, beside=await _queue_place(gateway, task))
 
 
 @router.get(
@@ -118,13 +135,18 @@ async def read_tasks(gateway: GatewayParts, client: Client, wanted: Annotated[Ta
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-async def _submitted(gateway: Gateway, client: str, wanted: TaskRequest, upload: SpoolFile) -> Submitted:
-    with upload:
-        return await submit_task(gateway.resources, client, wanted, upload)
+async def _queue_place(gateway: Gateway, task: StoredTask) -> dict[str, object] | None:
+    place = await queue_place(gateway.resources, gateway.durations, task) if task.state == "queued" else None
+    return {"queue": asdict(place)} if place else None
 
 
-async def _checked(gateway: Gateway, asked: TaskRequest) -> TaskRequest:
-    """The request as it will be sent, or InvalidRequest with all that is wrong, before anything is stored or paid."""
+async def _submitted(gateway: Gateway, asked: Asked) -> Submitted:
+    with asked.upload or nullcontext():
+        return await submit_task(gateway.resources, asked)
+
+
+async def _checked(gateway: Gateway, asked: TaskRequest) -> tuple[TaskRequest, Wanted]:
+    """The request as it will be stored and as it is priced, or InvalidRequest with all that is wrong."""
     listing = await gateway.catalog.current()
     wanted = Wanted(
         model_id=asked.model_id,
@@ -133,7 +155,7 @@ async def _checked(gateway: Gateway, asked: TaskRequest) -> TaskRequest:
         asset_count=len(asked.assets),
         prompt=asked.prompt,
     )
-    wrong = list(problems(listing.models, wanted))
+    wrong = [*problems(listing.models, wanted), *_deadline(asked, gateway.resources.settings.task_max_age_s)]
     callback_url = asked.callback_url
     if callback_url is not None:
         try:
@@ -142,7 +164,23 @@ async def _checked(gateway: Gateway, asked: TaskRequest) -> TaskRequest:
             wrong += exc.fields
     if wrong:
         raise InvalidRequest(*wrong)
-    return replace(asked, callback_url=callback_url)
+    return replace(asked, callback_url=callback_url), wanted
+
+
+async def _refuse_too_dear(
+    gateway: Gateway, wanted: TaskRequest, priceable: Wanted, key: IdempotencyKey | None
+) -> None:
+    """Raise MaxCreditsExceeded; but a replay only joins a task that is paid already, whatever a new one costs now."""
+    if wanted.max_credits is None or (key is not None and await is_bound(gateway.resources.db, key)):
+        return
+    await gateway.prices.refuse_above(priceable, wanted.max_credits)
+
+
+def _deadline(asked: TaskRequest, max_age_s: float) -> list[FieldError]:
+    """What is wrong with the deadline: it cannot be later than the end that every task has."""
+    if asked.deadline_s is None or asked.deadline_s <= max_age_s:
+        return []
+    return [FieldError("deadline_s", f"must be at most {max_age_s:g}, the longest age of a task here")]
 
 
 async def _awaited(
@@ -154,34 +192,6 @@ async def _awaited(
         return task
     await gateway.watch.wait(task.id, seen_version, wait_s)
     return await get_task(gateway.resources.db, client, task.id)
-
-
-def _task_answer(
-    task: StoredTask, headers: dict[str, str], *, status: int, callback: InlineCallback | None = None
-) -> Response:
-    body = task.body
-    if callback is not None:
-        shown = {"subscription_id": str(callback.subscription_id), "secret": callback.secret}
-        # The task's bytes stay as Postgres rendered them; the one-time secret is added behind them.
-        body = body.rstrip()[:-1] + b',"callback":' + orjson.dumps(shown) + b"}"
-    return Response(body, status, {**_task_headers(task), **headers}, media_type="application/json")
-
-
-def _task_headers(task: StoredTask) -> dict[str, str]:
-    headers = {"ETag": _etag(task), "Cache-Control": "private, no-cache"}
-    return headers if task.is_final else headers | {"Retry-After": str(RETRY_AFTER_S)}
-
-
-def _etag(task: StoredTask) -> str:
-    return f'"{task.version}"'
-
-
-def _uuid(text: str) -> UUID:
-    """The id in the path; what is no id names no task, and gets the answer that a foreign task gets."""
-    try:
-        return UUID(text)
-    except ValueError as exc:
-        raise NotFound("There is no such task.") from exc
 
 
 def _preferred_wait_s(prefer: str | None) -> float:

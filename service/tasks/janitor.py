@@ -1,0 +1,60 @@
+"""The loop that tidies: assets and idempotency keys that have outlived their use."""
+
+import asyncio
+
+import structlog
+from sqlalchemy import text
+
+from service.resources import Resources
+
+REST_S = 60.0
+TASKS_AT_ONCE = 100
+KEY_LIFE_S = 86_400.0
+
+log = structlog.get_logger(__name__)
+
+
+class JanitorLoop:
+    """Deletes a little at a time, so that nobody waits for it."""
+
+    name = "janitor"
+
+    def __init__(self, resources: Resources) -> None:
+        self.wake = asyncio.Event()
+        self._resources = resources
+
+    async def turn(self) -> float:
+        """One portion of each; soon again while there is more."""
+        keep_s = self._resources.settings.asset_keep_s
+        assets = await self._resources.db.statement(_ASSETS, {"keep_s": keep_s, "most": TASKS_AT_ONCE})
+        keys = await self._resources.db.statement(_KEYS, {"life_s": KEY_LIFE_S, "most": TASKS_AT_ONCE * 10})
+        if assets or keys:
+            log.info("tidied", tasks_with_assets=len(assets), idempotency_keys=len(keys))
+        return REST_S if len(assets) < TASKS_AT_ONCE and len(keys) < TASKS_AT_ONCE * 10 else 1.0
+
+    async def drain(self) -> None:
+        """Nothing outlives a turn."""
+
+
+_ASSETS = text(
+    """
+    WITH done AS (
+        SELECT t.id FROM tasks t
+        WHERE t.ended_at < now() - make_interval(secs => :keep_s) AND t.stored_bytes > 0 LIMIT :most
+    ),
+    gone AS (DELETE FROM asset_chunks c USING done WHERE c.task_id = done.id)
+    UPDATE tasks t SET stored_bytes = 0 FROM done WHERE t.id = done.id RETURNING t.id
+    """
+)
+# A key lives a day, and a day beyond the end of its task.
+_KEYS = text(
+    """
+    DELETE FROM idempotency_keys k WHERE (k.client, k.route, k.key) IN (
+        SELECT o.client, o.route, o.key FROM idempotency_keys o LEFT JOIN tasks t ON t.id = o.task_id
+        WHERE o.created_at < now() - make_interval(secs => :life_s)
+            AND (t.id IS NULL OR t.ended_at < now() - make_interval(secs => :life_s))
+        LIMIT :most
+    )
+    RETURNING k.key
+    """
+)
