@@ -27,6 +27,7 @@ from service.tasks.watch import Watch
 from service.telemetry import watch_gauges
 from service.web import health, problems
 from service.web.context import Gateway
+from service.web.docs_page import install_docs_page
 from service.web.middleware import RequestScope
 from service.web.openapi import Api
 from service.worker import Loop, Loops
@@ -51,14 +52,16 @@ def create_app(settings: Settings, role: Role) -> FastAPI:
         summary="Price, generate and follow images; be told when they are done.",
         description=native.DESCRIPTION,
         lifespan=_lifespan_of(settings, role),
-        docs_url="/docs" if role is not Role.WORKER else None,
+        docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if role is not Role.WORKER else None,
     )
     problems.install_problems(app)
     if role is not Role.WORKER:
+        install_docs_page(app)
         app.include_router(native.router)
-        app.router.routes.append(callbacks.route)
+        # First, since routes are matched in order and this is the path that every finished task takes.
+        app.router.routes.insert(0, callbacks.route)
     app.include_router(health.router)
     app.add_middleware(RequestScope)
     return app

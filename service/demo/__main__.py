@@ -59,8 +59,7 @@ def _run(plan: Plan) -> None:
         if receiver is None:
             heading("No image is sent through: it would cost credits at this image API. DEMO_SPEND=1 allows it.")
         if not plan.once:
-            _show_addresses(plan, parts)
-            _serve(parts, receiver)
+            _serve(plan, parts, receiver)
 
 
 def _travel(plan: Plan, parts: Parts, stack: ExitStack) -> Receiver:
@@ -88,9 +87,10 @@ def _show_addresses(plan: Plan, parts: Parts) -> None:
     print(EXAMPLE.format(url=plan.gateway.url, key=parts.keys.api_key), flush=True)
 
 
-def _serve(parts: Parts, receiver: Receiver | None) -> None:
+def _serve(plan: Plan, parts: Parts, receiver: Receiver | None) -> None:
     """Until a signal comes, tell what is notified. Raises DemoFailed when a part ends by itself."""
     try:
+        _show_addresses(plan, parts)
         while all(program.require_alive() for program in parts.programs):
             if receiver is None:
                 time.sleep(LOOK_S)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from service.demo import postgres
 from service.demo.client import Client, is_answered
+from service.demo.ending import DemoFailed
 from service.demo.keys import Keys, kept_keys
 from service.demo.plan import DRAIN_TIMEOUT_S, Plan
 from service.demo.programs import Program, running
@@ -12,6 +13,7 @@ from service.demo.screen import heading, print_line, shown, step
 
 READY_TIMEOUT_S = 60.0
 MIGRATE_TIMEOUT_S = 120.0
+FOREIGN_DATA = "If the data come from a newer version of the gateway: `make clean` removes them."
 # The gateway's own longest drain, and a little more.
 STOP_BESIDE_A_REAL_UPSTREAM_S = 150.0
 
@@ -71,7 +73,11 @@ def _start_database(plan: Plan, stack: ExitStack) -> str:
 
 def _migrate(plan: Plan, environment: dict[str, str]) -> None:
     with step("migrations") as line, running("migrate", environment, plan.log_dir / "migrate.log") as migrate:
-        migrate.wait_until_done(MIGRATE_TIMEOUT_S)
+        try:
+            migrate.wait_until_done(MIGRATE_TIMEOUT_S)
+        except DemoFailed as exc:
+            advice = "" if plan.own_database_url else f"\n{FOREIGN_DATA}"
+            raise DemoFailed(f"{exc}{advice}") from exc
         line.text = "the schema is up to date"
 
 

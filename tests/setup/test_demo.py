@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from service.demo import postgres_home
+from service.demo.receiver import Refused, receiving
 from tests.support.database import Database
 from tests.support.gateway import auth
 from tests.support.processes import Program, Programs
@@ -202,3 +204,14 @@ def test_a_wrong_variable_is_named_before_anything_starts(
     assert exit_code == 1
     assert words in said
     assert not data_dir.exists()
+
+
+def test_the_receiver_takes_nothing_that_is_not_signed_with_its_secret() -> None:
+    forged = {"webhook-id": "evt_1", "webhook-timestamp": str(int(time.time())), "webhook-signature": "v1,Zm9yZ2Vk"}
+
+    with receiving() as receiver:
+        receiver.trust("whsec_c2VjcmV0IG9mIHRoaXMgdGVzdCBhbG9uZQ==")
+        answer = httpx.post(receiver.url, content=b"{}", headers=forged, timeout=10, trust_env=False)
+
+        assert answer.status_code == 401
+        assert isinstance(receiver.next(10.0), Refused)

@@ -1,0 +1,38 @@
+"""Run benchmarks by name, or all of them: `python -m bench [NAME …]`; status 1 when a stated limit is missed."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Mapping
+from inspect import getdoc
+
+BENCHMARKS: Mapping[str, str] = {
+    "uploads": "memory that 50 concurrent uploads add, against its limit",
+    "callbacks": "callbacks a second, against pgbench doing the same statements",
+    "generate": "CPU of a generate request at 16 and at 200 connections",
+    "startup": "time to the first answer and idle memory, against a bare FastAPI application",
+    "client_pool": "CPU of a call to the image API at 8 and at 128 in flight",
+}
+
+
+def main() -> int:
+    """Run what was asked for; how many of them missed a limit does not matter, one is enough."""
+    parser = argparse.ArgumentParser("python -m bench", formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.epilog = "\n".join(f"  {name:12} {measures}" for name, measures in BENCHMARKS.items())
+    parser.add_argument("names", nargs="*", metavar="NAME", help="one or more of the words below; none runs all")
+    names = parser.parse_args().names or list(BENCHMARKS)
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"no benchmark is named {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    return max(_run(name) for name in names)
+
+
+def _run(name: str) -> int:
+    module = importlib.import_module(f"bench.{name}")
+    sentence, *_ = (getdoc(module) or "").splitlines()
+    print(f"\n== {name}: {sentence}", flush=True)
+    return int(module.main())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
