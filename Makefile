@@ -1,6 +1,6 @@
 # One command per wish. Needs python3 (3.11 or newer, with venv), make and git; the rest comes from the package index.
 .DEFAULT_GOAL := help
-.PHONY: help run test check lock serve worker migrate bench test-sdk check-deploy clean venv
+.PHONY: help run test chaos check lock serve worker migrate bench test-sdk check-deploy clean venv
 
 python := .venv/bin/python
 jobs ?= 2
@@ -13,6 +13,9 @@ run: venv ## one image's journey on a private Postgres and a sandbox upstream, t
 
 test: venv ## all tests (ARGS="-k callback" for some, jobs=4 for more at once)
 	@$(python) -m pytest -n $(jobs) $(ARGS)
+
+chaos: venv ## 1,000 tasks while processes are killed and the upstream misbehaves (ARGS="--seed 8", "--logs DIR")
+	@$(python) -m tests.chaos $(ARGS)
 
 check: venv ## style, types, layers, dependencies, house rules
 	$(python) -m ruff check

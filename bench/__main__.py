@@ -11,6 +11,8 @@ BENCHMARKS: Mapping[str, str] = {
     "callbacks": "callbacks a second, against pgbench doing the same statements",
     "generate": "CPU of a generate request at 16 and at 200 connections",
     "startup": "time to the first answer and idle memory, against a bare FastAPI application",
+    "waiters": "memory and waking of 2,000 callers that wait, against their limits",
+    "table_size": "submit, read and list at 1,000,000 tasks, against 1,000",
     "client_pool": "CPU of a call to the image API at 8 and at 128 in flight",
 }
 

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -31,7 +32,10 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m service", formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.epilog = "\n".join(f"  {name:15} {command.does}" for name, command in COMMANDS.items())
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the words below")
+    parser.add_argument("--hold-dispatch", action="store_true", help="send no queued task (after a restore)")
     known, rest = parser.parse_known_args()
+    if known.hold_dispatch:
+        os.environ["GATEWAY_DISPATCH"] = "false"
     if rest and known.command != "demo":  # the demo reads options of its own
         parser.error(f"{known.command} takes no arguments: settings come from the environment")
     sys.exit(importlib.import_module(COMMANDS[known.command].module).main(known.command))

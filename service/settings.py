@@ -176,6 +176,12 @@ class Settings(BaseSettings):
         return self.reconcile_quiet_s if self.public_url else self.reconcile_first_s
 
     @property
+    def look_lease_s(self) -> float:
+        """How long asking about a task may take before somebody else asks: the process that asked must have died."""
+        call_s = self.upstream_connect_timeout_s + self.upstream_read_timeout_s
+        return self.upstream_retry_budget_s + call_s + 2.0
+
+    @property
     def key_clients(self) -> dict[str, str]:
         """API key to client name; many keys may name one client, so that keys can be rotated."""
         pairs = (entry.get_secret_value().partition(":") for entry in self.api_keys)

@@ -59,6 +59,8 @@ def create_engine(settings: Settings) -> AsyncEngine:
             "server_settings": {
                 "application_name": "image-gateway",
                 "statement_timeout": timeout_ms,
+                # A process that is frozen inside a transaction must not hold the account's lock for as long.
+                "idle_in_transaction_session_timeout": timeout_ms,
                 # Just-in-time compilation costs more than these short statements.
                 "jit": "off",
             },

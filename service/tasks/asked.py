@@ -25,6 +25,7 @@ class Asked:
     wanted: TaskRequest
     upload: SpoolFile | None
     key: IdempotencyKey | None = None
+    slot_s: float | None = None  # how long it holds its slot at most; None: as long as any may
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,7 @@ def _values(settings: Settings, asked: Asked, task_id: UUID, has_slot: bool) -> 
         "deadline_s": wanted.deadline_s,
         "traceparent": structlog.contextvars.get_contextvars().get("traceparent"),
         "lease_s": settings.lease_s,
-        "slot_s": settings.upstream_slot_max_s,
+        "slot_s": asked.slot_s or settings.upstream_slot_max_s,
         "look_s": settings.lease_s if has_slot else min(QUEUE_LOOK_S, wanted.deadline_s or QUEUE_LOOK_S),
         "callback_url": wanted.callback_url,
         "subscription_id": new_id(),

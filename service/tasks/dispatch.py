@@ -18,6 +18,7 @@ from service.tasks.accounts import lock_account
 from service.tasks.advance import News, advance
 from service.tasks.asked import Claim
 from service.tasks.asset_store import load_assets
+from service.tasks.durations import Durations
 from service.tasks.schemas import TaskRequest
 from service.tasks.send import Sendable, send
 from service.uploads.spool import SpoolFile
@@ -36,6 +37,7 @@ class DispatchLoop:
     def __init__(self, resources: Resources) -> None:
         self.wake = asyncio.Event()
         self._resources = resources
+        self._durations = Durations(resources.db, resources.settings)
         self._sending: set[asyncio.Task[None]] = set()
         # With any change a slot may have come free, or a task may have come in.
         resources.bell.hear(TASKS, lambda _: self.wake.set())
@@ -62,13 +64,21 @@ class DispatchLoop:
         account = {"account": settings.upstream_account}
         if not (await database.statement(_IS_WAITING, account))[0][0]:
             return ()
+        slots_s = await self._durations.slots_s()
         async with database.transaction() as connection:
             locked = await lock_account(connection, settings.upstream_account)
             free = min(locked.free_slots(settings.upstream_max_active_tasks, BATCH), BATCH)
             if not free:
                 return ()
-            lengths = {"lease_s": settings.lease_s, "slot_s": settings.upstream_slot_max_s}
-            return (await connection.execute(_PICK, {**account, **lengths, "free": free, "claim_id": new_id()})).all()
+            values = {
+                **account,
+                "free": free,
+                "claim_id": new_id(),
+                "lease_s": settings.lease_s,
+                "slot_s": settings.upstream_slot_max_s,
+                "slots_s": slots_s,
+            }
+            return (await connection.execute(_PICK, values)).all()
 
     async def _send(self, claim: Claim, row: Row[Any]) -> None:
         try:
@@ -134,10 +144,11 @@ served AS (
 )
 UPDATE tasks t SET state = 'submitting', version = version + 1, attempt = attempt + 1, claim_id = :claim_id,
     updated_at = now(), submitted_at = now(), send_after = NULL,
-    lease_until = now() + make_interval(secs => :lease_s), slot_until = now() + make_interval(secs => :slot_s),
+    lease_until = now() + make_interval(secs => :lease_s),
+    slot_until = now() + make_interval(secs => COALESCE((:slots_s ->> t.model_id)::float8, :slot_s)),
     poll_at = now() + make_interval(secs => :lease_s)
 FROM picked
 WHERE t.id = picked.id AND t.state = 'queued'
 RETURNING t.id, t.claim_id, t.attempt, t.client, t.prompt, t.model_id, t.generations_count, t.model_parameters, t.assets
 """
-).bindparams(bindparam("claim_id", type_=pg.UUID(as_uuid=True)))
+).bindparams(bindparam("claim_id", type_=pg.UUID(as_uuid=True)), bindparam("slots_s", type_=pg.JSONB))

@@ -14,6 +14,7 @@ FRESH_S = 60.0
 TASKS_LOOKED_AT = 5000
 ENOUGH_FOR_MEDIAN = 5
 ENOUGH_FOR_LONG = 20
+SHORTEST_SLOT_S = 60.0
 # Asking begins a little before the median: ends that are only seen by asking would else never be measured as shorter.
 FIRST_LOOK_SHARE = 0.8
 
@@ -47,6 +48,19 @@ class Durations:
         if measured is None or measured.tasks < ENOUGH_FOR_LONG:
             return self._settings.upstream_slot_max_s
         return min(measured.long_s, self._settings.upstream_slot_max_s)
+
+    async def slots_s(self) -> dict[str, float]:
+        """How long a task holds its slot at most, for each model that is measured well enough.
+
+        Twice what is long for the model: a slot that ends too early only meets the upstream's own 429.
+        """
+        longest_s = self._settings.upstream_slot_max_s
+        measured = (await self._fresh()).items()
+        return {
+            model_id: min(max(2 * each.long_s, SHORTEST_SLOT_S), longest_s)
+            for model_id, each in measured
+            if each.tasks >= ENOUGH_FOR_LONG
+        }
 
     async def first_look_s(self, model_id: str) -> float:
         """Seconds after submission at which the image API is first asked about a quiet task of the model."""

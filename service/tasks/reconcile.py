@@ -21,8 +21,6 @@ from service.tasks.poll_budget import PollBudget
 from service.tasks.search import Search, polled
 from service.tasks.state import FINAL
 
-# A look that never came back (its process died) is repeated after this long.
-LOOK_LEASE_S = 90.0
 SEARCH_WITHIN_S = 60.0
 GROWTH = 1.25
 MOST_AT_ONCE = 32
@@ -52,8 +50,10 @@ class ReconcileLoop:
         await put_off_young(
             database, await self._durations.late_first_looks_s(), settings.task_max_age_s, MOST_WITHOUT_ASKING
         )
-        timed = await claim_without_asking(database, settings.task_max_age_s, LOOK_LEASE_S, MOST_WITHOUT_ASKING)
-        asked = await self._budget.claim(LOOK_LEASE_S, MOST_AT_ONCE)
+        timed = await claim_without_asking(
+            database, settings.task_max_age_s, settings.look_lease_s, MOST_WITHOUT_ASKING
+        )
+        asked = await self._budget.claim(settings.look_lease_s, MOST_AT_ONCE)
         lost = [task for task in timed if is_lost(settings, task)]
         looks = [self._look(task) for task in (*timed, *asked.tasks) if task not in lost]
         await asyncio.gather(self._search_for(lost), *looks)

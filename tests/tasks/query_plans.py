@@ -64,7 +64,7 @@ def queries() -> dict[str, Query]:
     client = account | {"client": "client-1"}
     ages = {"max_age_s": 86_400.0, "lease_s": 90.0, "most": 20}
     budget = {"per_s": 5.0, "burst": 5.0}
-    pick = {"claim_id": A_TASK, "free": 20, "lease_s": 150.0, "slot_s": 3600.0}
+    pick = {"claim_id": A_TASK, "free": 20, "lease_s": 150.0, "slot_s": 3600.0, "slots_s": {}}
     looks = {"models": ["model-1"], "looks_s": [30.0], "max_age_s": 86_400.0, "most": 20}
     return {
         "claim for dispatch": Query(dispatch._PICK, account | pick),

@@ -41,5 +41,5 @@ def task_response(
     """The task's bytes as Postgres rendered them, with what belongs to this answer alone behind them."""
     body = task.body
     if beside:
-        body = body.rstrip()[:-1] + b"," + orjson.dumps(beside)[1:]
+        body = body.rstrip()[:-1] + b"," + orjson.dumps(beside, default=str)[1:]
     return Response(body, status, {**task_headers(task), **headers}, media_type="application/json")

@@ -71,10 +71,11 @@ async def create_task(
             await _refuse_too_dear(gateway, wanted, priceable, None)
             return priced_response(priceable, await gateway.prices.quote(priceable), {"valid": True})
         key = idempotency_key(headers.idempotency_key, gateway.resources.settings, client, wanted)
+        slot_s = (await gateway.durations.slots_s()).get(wanted.model_id)
         await _refuse_too_dear(gateway, wanted, priceable, key)
         # From here on the paid call owns the upload: it goes on even if this request is canceled.
         stack.pop_all()
-    submitted = await gateway.in_flight.run(_submitted(gateway, Asked(client, wanted, upload, key)))
+    submitted = await gateway.in_flight.run(_submitted(gateway, Asked(client, wanted, upload, key, slot_s)))
     task, wait_s = submitted.task, min(_preferred_wait_s(headers.prefer), gateway.resources.settings.wait_max_s)
     told = {"Location": f"/api/v1/tasks/{task.id}"}
     if submitted.is_replay:
