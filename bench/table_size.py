@@ -16,10 +16,10 @@ from statistics import median
 from urllib.parse import urlsplit
 
 import orjson
+
 from bench.http_load import post, send_all
 from bench.report import Figure, alternate, median_ratio, show
 from bench.stack import Stack, running_stack
-
 from service.db.engine import Database as GatewayDatabase
 from service.settings import Settings
 from tests.support.database import Database, migrate

@@ -16,11 +16,11 @@ from uuid import UUID
 
 import aiohttp
 import orjson
+
 from bench.callbacks import SEED, TASK_ID_BASE
 from bench.proc import resident_bytes
 from bench.report import Figure, show
 from bench.stack import running_stack
-
 from service.upstream.receive_url import receive_url
 from tests.support.gateway import ALPHA_KEY, CALLBACK_SECRET, Gateway
 from tests.support.waiting import eventually_async
