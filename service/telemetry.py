@@ -31,6 +31,9 @@ upstream_id_mismatches_total = Counter(
 stale_attempt_reports_total = Counter(
     "gateway_stale_attempt_reports_total", "Reports for an attempt that we took for not accepted: it was"
 )
+dispatch_pauses_total = Counter(
+    "gateway_dispatch_pauses_total", "Times that sending came to rest, by reason", ["reason"]
+)
 loop_up = Gauge("gateway_loop_up", "1 while a background loop makes progress", ["loop"])
 loop_failures_total = Counter("gateway_loop_failures_total", "Turns of a background loop that raised", ["loop"])
 waiters = Gauge("gateway_waiters", "Callers waiting for a task to change")

@@ -1,7 +1,6 @@
 """The upstream account: the lock under which its slots are counted, and the reason why sending rests."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -57,15 +56,8 @@ async def note_authorized(database: Database, name: str) -> None:
     await database.statement(_AUTHORIZED, {"account": name})
 
 
-async def account_state(database: Database, name: str) -> dict[str, Any]:
-    """Why sending rests and for how long, for readiness and metrics."""
-    rows = await database.statement(_STATE, {"account": name})
-    return dict(rows[0]._mapping) if rows else {"paused_for_s": 0.0, "pause_reason": None}
-
-
 _FOR_S = "GREATEST(COALESCE(EXTRACT(EPOCH FROM paused_until - now()), 0), 0)::float8 AS paused_for_s"
 _LOCK = text(f"SELECT {_FOR_S}, pause_reason, unauthorized_in_a_row FROM accounts WHERE name = :account FOR UPDATE")
-_STATE = text(f"SELECT {_FOR_S}, pause_reason FROM accounts WHERE name = :account")
 _MAKE = text("INSERT INTO accounts (name) VALUES (:account) ON CONFLICT DO NOTHING")
 _COUNT = text("SELECT count(*) FROM tasks WHERE account = :account AND slot_until > now()")
 _PAUSE = text(

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects import postgresql as pg
 
+from service import telemetry
 from service.errors import LimitReached, Unavailable
 from service.resources import Resources
 from service.tasks.accounts import UNAUTHORIZED_IN_A_ROW, note_authorized, note_unauthorized, pause_account
@@ -19,7 +20,6 @@ from service.tasks.asset_store import store_assets
 from service.tasks.begin import refuse_overfull_queue, stored_bytes
 from service.tasks.idempotency import free_key
 from service.tasks.schemas import TaskRequest
-from service.telemetry import timed
 from service.uploads.spool import SpoolFile
 from service.upstream.client import CreateRequest
 from service.upstream.outcome import Accepted, NotAccepted, Refused, SubmitOutcome, Unknown
@@ -46,7 +46,7 @@ class Sendable:
 
 async def send(resources: Resources, claim: Claim, sendable: Sendable) -> tuple[SubmitOutcome, Applied]:
     """Make the call and commit its outcome. What was provably not taken waits in the queue again, if it has room."""
-    with timed("upstream"):
+    with telemetry.timed("upstream"):
         outcome = await resources.upstream.create(_request(resources, claim, sendable), claim.send_before)
     log.info("submission", task_id=str(claim.task_id), attempt=claim.attempt, outcome=type(outcome).__name__.lower())
     applied = await stored_in_spite_of_faults(lambda: _store(resources, claim, sendable, outcome))
@@ -109,6 +109,7 @@ async def _queue_again(resources: Resources, news: News, sendable: Sendable, out
                 if sendable.upload is not None:
                     await store_assets(connection, news.task_id, sendable.wanted.assets, sendable.upload)
             applied = await apply_news(connection, resources, queued)
+            # Whatever state it is in: a report may have come first, and the clean-up goes by what is said to be stored.
             values = {"id": news.task_id, "bytes": size_bytes, "wait_s": wait_s}
             await connection.execute(_SEND_LATER, values)
     except LimitReached:
@@ -134,6 +135,7 @@ async def _mind_the_account(resources: Resources, claim: Claim, outcome: SubmitO
         pause_s = DAILY_CAP_PAUSE_S
         log.error("dispatch_paused", reason="the account's daily cap is reached", for_s=pause_s)
     if pause_s:
+        telemetry.dispatch_pauses_total.labels(outcome.reason).inc()
         await pause_account(database, account, outcome.reason, max(pause_s, outcome.retry_after_s or 0.0))
 
 
@@ -153,7 +155,8 @@ async def stored_in_spite_of_faults(store: Callable[[], Awaitable[Applied]]) -> 
 
 _SEND_LATER = text(
     """
-    UPDATE tasks SET send_after = now() + make_interval(secs => :wait_s), stored_bytes = :bytes
-    WHERE id = :id AND state = 'queued'
+    UPDATE tasks SET stored_bytes = :bytes,
+        send_after = CASE WHEN state = 'queued' THEN now() + make_interval(secs => :wait_s) END
+    WHERE id = :id
     """
 ).bindparams(bindparam("id", type_=pg.UUID(as_uuid=True)))
