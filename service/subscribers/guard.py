@@ -8,7 +8,8 @@ from typing import Self
 
 from service.db.engine import forbid_in_transaction
 from service.errors import FieldError, InvalidRequest
-from service.settings import Network, Settings
+from service.settings import Settings
+from service.settings.kinds import Network
 from service.subscribers.addresses import Address, embedded, is_forbidden
 from service.subscribers.target_url import TargetUrl, UnreadableUrl, read_target_url
 

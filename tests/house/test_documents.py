@@ -10,7 +10,7 @@ from service.settings import Settings
 from tests.house.sources import ROOT, tracked_files
 
 MAX_ARCHITECTURE_LINES = 150
-UNITS_OF_WHOLE_NUMBERS = re.compile(r"^port$|_bytes$|_s$|max_|_size$")
+UNITS_OF_WHOLE_NUMBERS = re.compile(r"^port$|_bytes$|_s$|_days$|max_|_size$")
 
 
 def lacks_a_unit(name: str, field: FieldInfo) -> bool:
