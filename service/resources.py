@@ -38,4 +38,4 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.push_async_callback(upstream.close)
         spool = Spool(settings.spool_dir, settings.spool_max_bytes)
         stack.callback(spool.close)
-        yield Resources(settings, database, Bell(settings), upstream, spool)
+        yield Resources(settings, database, Bell(settings, database), upstream, spool)

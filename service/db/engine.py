@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -20,6 +21,19 @@ RETRY_AFTER_S = 2.0
 
 # SQLSTATE classes: connection, rollback (deadlock), resources, lock not had, operator (timeout, shutdown).
 PASSING_CLASSES = frozenset({"08", "40", "53", "55", "57"})
+
+# A pooler may give each transaction another server, where a statement that was prepared is unknown or somebody else's.
+# The nameless one is prepared and run in one go, so it needs no server of its own.
+_NOTHING_PREPARED: Mapping[str, object] = {
+    "statement_cache_size": 0,
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": lambda: "",
+}
+
+# Settings of the sessions. A plan is kept, and one that was made while a table was empty may read it whole for as long
+# as nobody analyzes it: where every statement has an index to go by, reading whole tables is ruled out.
+ORDINARY: Mapping[str, str] = MappingProxyType({})
+BY_INDEX: Mapping[str, str] = MappingProxyType({"enable_seqscan": "off"})
 
 _in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
 
@@ -43,7 +57,7 @@ def asyncpg_url(text: str) -> URL:
     return url.set(drivername="postgresql+asyncpg")
 
 
-def create_engine(settings: Settings) -> AsyncEngine:
+def create_engine(settings: Settings, session: Mapping[str, str]) -> AsyncEngine:
     """A pooled engine in AUTOCOMMIT: a single statement costs one round trip, with no BEGIN, COMMIT or RESET."""
     timeout_ms = str(int(settings.database_statement_timeout_s * 1000))
     return create_async_engine(
@@ -55,6 +69,7 @@ def create_engine(settings: Settings) -> AsyncEngine:
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={
+            **({} if settings.database_prepared_statements else _NOTHING_PREPARED),
             "timeout": settings.database_pool_timeout_s,
             "server_settings": {
                 "application_name": "image-gateway",
@@ -63,6 +78,7 @@ def create_engine(settings: Settings) -> AsyncEngine:
                 "idle_in_transaction_session_timeout": timeout_ms,
                 # Just-in-time compilation costs more than these short statements.
                 "jit": "off",
+                **session,
             },
         },
     )
@@ -77,8 +93,8 @@ def _passes(exc: DBAPIError) -> bool:
 class Database:
     """A pool of connections in AUTOCOMMIT, on which a transaction is opened only where several statements need one."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._engine = create_engine(settings)
+    def __init__(self, settings: Settings, session: Mapping[str, str] = ORDINARY) -> None:
+        self._engine = create_engine(settings, session)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

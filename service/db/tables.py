@@ -1,71 +1,24 @@
-"""The whole schema on one page; migrations create it, `alembic check` holds the two together."""
-
-from datetime import datetime
-from uuid import UUID
+"""The schema of tasks; that of notifications is beside it. Migrations create it, and `alembic check` compares."""
 
 import sqlalchemy as sa
-from sqlalchemy import Column, Index, MetaData, Table, text
+from sqlalchemy import Column, Index, Table, text
 from sqlalchemy.dialects import postgresql as pg
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "%(table_name)s_pkey",
-        "fk": "%(table_name)s_%(column_0_name)s_fkey",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "ck": "%(table_name)s_%(constraint_name)s_check",
-    }
-)
+from service.db.columns import id_column, metadata, moment, one_of, words
 
 TASK_STATES = ("queued", "submitting", "processing", "unknown", "succeeded", "failed", "canceled")
-
-
-def _moment(name: str, *, optional: bool = True) -> Column[datetime]:
-    default = None if optional else sa.func.now()
-    return Column(name, sa.TIMESTAMP(timezone=True), nullable=optional, server_default=default)
-
-
-def _words(name: str) -> Column[str]:
-    return Column(name, sa.Text, nullable=False)
-
-
-def _one_of(column: str, values: tuple[str, ...]) -> sa.CheckConstraint:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
-
-
-def _id() -> Column[UUID]:
-    return Column("id", pg.UUID(as_uuid=True), primary_key=True)
-
-
-subscriptions = Table(
-    "subscriptions",
-    metadata,
-    _id(),
-    _words("client"),
-    _words("url"),
-    Column("event_types", pg.ARRAY(sa.Text), nullable=False),
-    _words("secret"),  # `whsec_` and base64, as Standard Webhooks writes it
-    Column("inline", sa.Boolean, nullable=False, server_default=text("false")),  # made by a request's callback_url
-    Column("state", sa.Text, nullable=False, server_default="active"),
-    _words("description"),
-    _moment("created_at", optional=False),
-    _one_of("state", ("active", "disabled")),
-    Index("subscriptions_client_idx", "client", "id"),
-    # One inline subscription per client and address: a million tasks with one callback_url share one row.
-    Index("subscriptions_inline_key", "client", "url", unique=True, postgresql_where=text("inline")),
-)
 
 tasks = Table(
     "tasks",
     metadata,
-    _id(),  # uuid7, so that new rows land at the right edge of every index
-    _words("client"),
-    _words("account"),
-    _words("state"),
+    id_column(),
+    words("client"),
+    words("account"),
+    words("state"),
     Column("version", sa.Integer, nullable=False, server_default=text("1")),
     Column("attempt", sa.Integer, nullable=False, server_default=text("0")),
-    _words("model_id"),
-    _words("prompt"),
+    words("model_id"),
+    words("prompt"),
     Column("generations_count", sa.Integer, nullable=False),
     Column("model_parameters", pg.JSONB, nullable=False),
     Column("assets", pg.JSONB, nullable=False),  # [{filename, content_type, size_bytes, sha256}]
@@ -81,24 +34,24 @@ tasks = Table(
     Column("credits", sa.Numeric),  # what the upstream says it cost, once it says so
     Column("error_code", sa.Text),
     Column("error_message", sa.Text),
-    _moment("created_at", optional=False),
-    _moment("updated_at", optional=False),
-    _moment("submitted_at"),
-    _moment("ended_at"),
-    _moment("reported_at"),  # when the upstream itself told the end; null on an end that the gateway declared
+    moment("created_at", optional=False),
+    moment("updated_at", optional=False),
+    moment("submitted_at"),
+    moment("ended_at"),
+    moment("reported_at"),  # when the upstream itself told the end; null on an end that the gateway declared
     Column("claim_id", pg.UUID(as_uuid=True)),
-    _moment("lease_until"),
-    _moment("slot_until"),
-    _moment("missing_since"),  # since when the upstream answers 404 for it; null while it knows the task
-    _moment("poll_at"),  # when the reconciler looks at the task next; null once it has an end
+    moment("lease_until"),
+    moment("slot_until"),
+    moment("missing_since"),  # since when the upstream answers 404 for it; null while it knows the task
+    moment("poll_at"),  # when the reconciler looks at the task next; null once it has an end
     Column("polls", sa.Integer, nullable=False, server_default=text("0")),
-    _moment("deadline_at"),  # the caller's own; null: the longest age of every task
+    moment("deadline_at"),  # the caller's own; null: the longest age of every task
     Column("priority", sa.SmallInteger, nullable=False, server_default=text("0")),  # 0 normal, 1 low
     Column("max_credits", sa.Numeric),
-    _moment("send_after"),  # a queued task is not sent before; set when the upstream asked for patience
+    moment("send_after"),  # a queued task is not sent before; set when the upstream asked for patience
     Column("stored_bytes", sa.BigInteger, nullable=False, server_default=text("0")),  # its durable assets
     Column("resubmission_of", pg.UUID(as_uuid=True)),
-    _one_of("state", TASK_STATES),
+    one_of("state", TASK_STATES),
     Index("tasks_client_idx", "client", "id"),
     Index(
         "tasks_client_reference_idx",
@@ -120,11 +73,11 @@ accounts = Table(
     "accounts",
     metadata,
     Column("name", sa.Text, primary_key=True),
-    _moment("paused_until"),
+    moment("paused_until"),
     Column("pause_reason", sa.Text),
     Column("unauthorized_in_a_row", sa.Integer, nullable=False, server_default=text("0")),
     Column("poll_tokens", sa.Float, nullable=False, server_default=text("0")),
-    _moment("poll_tokens_at", optional=False),
+    moment("poll_tokens_at", optional=False),
 )
 
 # When a client's queue was last served: of two that wait alike, who was served longer ago comes first.
@@ -133,7 +86,7 @@ queue_turns = Table(
     metadata,
     Column("account", sa.Text, primary_key=True),
     Column("client", sa.Text, primary_key=True),
-    _moment("sent_at", optional=False),
+    moment("sent_at", optional=False),
 )
 
 # What a queued task needs to be sent, in pieces, so that neither storing nor sending holds a file in memory.
@@ -154,7 +107,7 @@ idempotency_keys = Table(
     Column("key", sa.Text, primary_key=True),
     Column("fingerprint", sa.LargeBinary, nullable=False),
     Column("task_id", pg.UUID(as_uuid=True), nullable=False),
-    _moment("created_at", optional=False),
+    moment("created_at", optional=False),
     Index("idempotency_keys_task_idx", "task_id"),
     Index("idempotency_keys_created_idx", "created_at"),
 )
@@ -163,13 +116,13 @@ idempotency_keys = Table(
 ledger = Table(
     "ledger",
     metadata,
-    _id(),
+    id_column(),
     Column("task_id", pg.UUID(as_uuid=True), nullable=False),
-    _words("client"),
-    _words("kind"),
+    words("client"),
+    words("kind"),
     Column("credits", sa.Numeric, nullable=False),
-    _moment("created_at", optional=False),
-    _one_of("kind", ("charge", "refund", "estimate", "correction")),
+    moment("created_at", optional=False),
+    one_of("kind", ("charge", "refund", "estimate", "correction")),
     Index("ledger_client_idx", "client", "created_at"),
     Index("ledger_task_idx", "task_id"),
 )
@@ -178,69 +131,13 @@ ledger = Table(
 reports = Table(
     "reports",
     metadata,
-    _id(),
+    id_column(),
     Column("task_id", pg.UUID(as_uuid=True), nullable=False),
     Column("attempt", sa.Integer, nullable=False),
-    _words("source"),
+    words("source"),
     Column("body", sa.LargeBinary, nullable=False),
     Column("outcome", sa.Text, nullable=False),
-    _moment("received_at", optional=False),
-    _one_of("source", ("callback", "poll")),
+    moment("received_at", optional=False),
+    one_of("source", ("callback", "poll")),
     Index("reports_task_idx", "task_id"),
-)
-
-events = Table(
-    "events",
-    metadata,
-    _id(),
-    _words("client"),
-    _words("type"),
-    Column("task_id", pg.UUID(as_uuid=True)),
-    _words("body"),  # the exact text that is signed and sent, whenever and however often
-    _moment("created_at", optional=False),
-    Index("events_task_idx", "task_id"),
-)
-
-# Undone work only: a row leaves in the commit that finishes it, so the claim never wades through history.
-deliveries = Table(
-    "deliveries",
-    metadata,
-    _id(),
-    Column("event_id", pg.UUID(as_uuid=True), nullable=False),
-    Column("subscription_id", pg.UUID(as_uuid=True), nullable=False),
-    Column("attempts", sa.Integer, nullable=False, server_default=text("0")),
-    _moment("due_at", optional=False),
-    Column("claim_id", pg.UUID(as_uuid=True)),
-    _moment("created_at", optional=False),
-    Index("deliveries_due_idx", "due_at"),
-    Index("deliveries_subscription_idx", "subscription_id"),
-)
-
-delivery_results = Table(
-    "delivery_results",
-    metadata,
-    _id(),  # the delivery's id
-    Column("event_id", pg.UUID(as_uuid=True), nullable=False),
-    Column("subscription_id", pg.UUID(as_uuid=True), nullable=False),
-    _words("state"),
-    Column("attempts", sa.Integer, nullable=False),
-    _moment("created_at", optional=False),
-    _moment("ended_at", optional=False),
-    _one_of("state", ("delivered", "dead")),
-    Index("delivery_results_event_idx", "event_id"),
-)
-
-delivery_attempts = Table(
-    "delivery_attempts",
-    metadata,
-    _id(),
-    Column("delivery_id", pg.UUID(as_uuid=True), nullable=False),
-    Column("number", sa.Integer, nullable=False),
-    _moment("started_at", optional=False),
-    Column("duration_ms", sa.Integer, nullable=False),
-    Column("status", sa.Integer),
-    Column("error_class", sa.Text),  # guard, dns, connect, tls, timeout, http; null when delivered
-    Column("error", sa.Text),
-    Column("answer", sa.LargeBinary),  # the first 4 KiB of what the subscriber answered
-    Index("delivery_attempts_delivery_idx", "delivery_id"),
 )

@@ -6,6 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.support.database import Database, migrate
+from tests.support.gateway import ENCRYPTION_KEY
 from tests.support.postgres import ROOT
 from tests.support.processes import Programs
 
@@ -26,7 +27,12 @@ def test_pods_that_migrate_at_once_do_not_disturb_each_other(bare_database: Data
 
 
 def test_the_gateway_refuses_to_serve_before_the_migrations(bare_database: Database, programs: Programs) -> None:
-    environment = {"GATEWAY_DATABASE_URL": bare_database.url, "GATEWAY_PORT": "0", "GATEWAY_DATABASE_WAIT_S": "1"}
+    environment = {
+        "GATEWAY_DATABASE_URL": bare_database.url,
+        "GATEWAY_ENCRYPTION_KEYS": ENCRYPTION_KEY,
+        "GATEWAY_PORT": "0",
+        "GATEWAY_DATABASE_WAIT_S": "1",
+    }
     api = programs.start("api", ["service", "api"], environment)
 
     assert api.wait() != 0
