@@ -131,17 +131,21 @@ def _task_id(number: int) -> UUID:
 
 
 def _peer(database: Database, script: Path) -> Round:
-    """What pgbench itself says, its own connecting left out."""
+    return Round(pgbench_per_s(database, script, CONNECTIONS, PEER_S))
+
+
+def pgbench_per_s(database: Database, script: Path, clients: int, for_s: int) -> float:
+    """Transactions a second of so many clients that run the script: what pgbench says, its own connecting left out."""
     url = urlsplit(database.url)
-    command = [_pgbench(), "--no-vacuum", "--protocol=prepared", f"--client={CONNECTIONS}", "--jobs=2"]
-    command += [f"--time={PEER_S}", f"--file={script}", f"--host={url.hostname}", f"--port={url.port}"]
+    command = [_pgbench(), "--no-vacuum", "--protocol=prepared", f"--client={clients}", "--jobs=2"]
+    command += [f"--time={for_s}", f"--file={script}", f"--host={url.hostname}", f"--port={url.port}"]
     environment = {**os.environ, "PGPASSWORD": url.password or "", "PGUSER": url.username or ""}
     done = subprocess.run(
         [*command, url.path.lstrip("/")], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     told = next(line for line in done.stdout.splitlines() if line.startswith("tps = "))
-    return Round(float(told.split()[2]))
+    return float(told.split()[2])
 
 
 def _quoted(text: bytes) -> str:

@@ -40,9 +40,10 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Not this time; the next attempt may run in `in_s` seconds."""
+    """Not this time; the next attempt may run in `in_s` seconds. For `rest_s` the subscriber wants nothing at all."""
 
     in_s: float
+    rest_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +62,20 @@ def verdict(answer: Answer, attempt: int, rng: Random) -> Verdict:
         return Delivered()
     if answer.status == 410:
         return GiveUp("gone")
-    asked_s = answer.retry_after_s if answer.status in _PATIENCE else None
+    asked_s = min(answer.retry_after_s or 0.0, RETRY_AFTER_MAX_S) if answer.status in _PATIENCE else 0.0
     delay_s = next_attempt_in_s(attempt, rng, asked_s)
-    return GiveUp("exhausted") if delay_s is None else Retry(delay_s)
+    return GiveUp("exhausted") if delay_s is None else Retry(delay_s, asked_s)
 
 
-def next_attempt_in_s(attempt: int, rng: Random, retry_after_s: float | None = None) -> float | None:
+def next_attempt_in_s(attempt: int, rng: Random, retry_after_s: float = 0.0) -> float | None:
     """Seconds from the end of attempt `attempt` to the next: 1 s, 5 s, 30 s … 24 h, each +0-20 %; None after the last.
 
-    The jitter keeps a thousand deliveries that failed together from coming back together. `retry_after_s` is a floor,
-    bounded to a day.
+    The jitter keeps a thousand deliveries that failed together from coming back together. `retry_after_s` is a floor.
     """
     if attempt > len(SCHEDULE_S):
         return None
     delay_s = SCHEDULE_S[attempt - 1] * (1 + JITTER * rng.random())
-    return max(delay_s, min(retry_after_s or 0.0, RETRY_AFTER_MAX_S))
+    return max(delay_s, retry_after_s)
 
 
 def read_retry_after(text: str | None, now: datetime) -> float | None:

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import ip_address
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from aiohttp.connector import AddrInfoType
 
 from service.db.engine import forbid_in_transaction
@@ -20,8 +22,11 @@ from service.subscribers.target_url import UnreadableUrl, read_target_url
 
 ANSWER_MAX_BYTES = 4096
 ERROR_MAX_CHARACTERS = 300
+# The status has come by then and decides alone: a body that dribbles in does not hold the place for longer.
+BODY_TIMEOUT_S = 3.0
 # Below the 5 s after which uvicorn and Node close an idle connection, perhaps just as the next POST arrives on it.
 KEEPALIVE_S = 4.0
+HEADERS: Mapping[str, str] = {"User-Agent": "image-gateway", "Content-Type": "application/json"}
 
 # The host of the URL being called, for the check of the address: aiohttp dials in the context of the request. Where it
 # is unknown the guard is at its strictest.
@@ -39,17 +44,22 @@ class ForbiddenAddress(OSError):
 class Sender:
     """Keeps connections to subscribers open between notifications; follows no redirect, proxy setting or cookie."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, settings: Settings) -> None:
         self._session = session
+        self._timeout_s = settings.delivery_timeout_s
+        self._connect_timeout_s = settings.delivery_connect_timeout_s
 
-    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """POST once and wait for the answer within the settings' times; never raises for what the receiver does."""
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float | None = None) -> Answer:
+        """POST once and wait `timeout_s` (or as the settings say) at most; never raises for what the receiver does."""
         forbid_in_transaction()
         started_s = time.monotonic()
         try:
             target = read_target_url(url)
             _host.set(target.host)
-            async with self._session.post(target.url, data=body, headers=headers, allow_redirects=False) as response:
+            timeout = _timeout(timeout_s or self._timeout_s, self._connect_timeout_s)
+            async with self._session.post(
+                target.url, data=body, headers=headers, allow_redirects=False, timeout=timeout
+            ) as response:
                 return await _read_answer(response, started_s)
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             error_class, error = _classify(exc)
@@ -57,8 +67,13 @@ class Sender:
 
 
 @asynccontextmanager
-async def open_sender(settings: Settings, guard: Guard) -> AsyncIterator[Sender]:
-    """A sender whose connections close when the block ends."""
+async def open_sender(
+    settings: Settings, guard: Guard, resolver: AbstractResolver | None = None
+) -> AsyncIterator[Sender]:
+    """A sender whose connections close when the block ends.
+
+    `resolver` looks up host names, the system's unless given. Whatever it answers, the guard judges what is dialled.
+    """
 
     def guarded_socket(addr_info: AddrInfoType) -> socket.socket:
         family, kind, protocol, _, sockaddr = addr_info
@@ -72,27 +87,31 @@ async def open_sender(settings: Settings, guard: Guard) -> AsyncIterator[Sender]
         limit_per_host=0,
         keepalive_timeout=KEEPALIVE_S,
         socket_factory=guarded_socket,
+        resolver=resolver,
     )
     session = aiohttp.ClientSession(
         connector=connector,
-        timeout=aiohttp.ClientTimeout(
-            total=settings.delivery_timeout_s, sock_connect=settings.delivery_connect_timeout_s
-        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,
         skip_auto_headers=("Accept-Encoding",),
-        headers={"User-Agent": "image-gateway", "Content-Type": "application/json"},
+        headers=HEADERS,
     )
     async with session:
-        yield Sender(session)
+        yield Sender(session, settings)
+
+
+@lru_cache(maxsize=256)
+def _timeout(total_s: float, connect_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=total_s, sock_connect=connect_s)
 
 
 async def _read_answer(response: aiohttp.ClientResponse, started_s: float) -> Answer:
     """The status decides, so a body that breaks off or never ends does not turn a 2xx into a failure."""
     try:
-        body = await _first_bytes(response)
+        body = b"" if response.content.at_eof() else await _first_bytes(response)
     except (aiohttp.ClientError, OSError):
+        response.close()
         body = b""
     taken = 200 <= response.status < 300
     return Answer(
@@ -108,8 +127,9 @@ async def _read_answer(response: aiohttp.ClientResponse, started_s: float) -> An
 async def _first_bytes(response: aiohttp.ClientResponse) -> bytes:
     """The first 4 KiB; a longer answer costs its sender the connection, for reading on could take for ever."""
     kept = bytearray()
-    while len(kept) < ANSWER_MAX_BYTES and not response.content.at_eof():
-        kept += await response.content.read(ANSWER_MAX_BYTES - len(kept))
+    async with asyncio.timeout(BODY_TIMEOUT_S):
+        while len(kept) < ANSWER_MAX_BYTES and not response.content.at_eof():
+            kept += await response.content.read(ANSWER_MAX_BYTES - len(kept))
     if not response.content.at_eof():
         response.close()
     return bytes(kept)

@@ -5,10 +5,11 @@ from functools import lru_cache
 from sqlalchemy import TextClause, bindparam, text
 from sqlalchemy.dialects import postgresql as pg
 
-from service.subscribers.store import FAN_OUT_SQL
+from service.subscribers.fan_out import FAN_OUT_SQL, WANTS_UPSTREAM_FORM_SQL
 from service.tasks.ledger import cost_sql, entry_sql
 from service.tasks.state import FINAL, EventType, Report, State, moves_for
 from service.tasks.store import moment_sql, task_json
+from service.upstream.task_form import upstream_task_json
 
 
 @lru_cache
@@ -26,6 +27,8 @@ def transition(report: Report) -> TextClause:
         fan_out=FAN_OUT_SQL,
         now=moment_sql("now()"),
         data=task_json("n"),
+        wants_upstream_form=WANTS_UPSTREAM_FORM_SQL.format("n"),
+        upstream_form=upstream_task_json("n"),
     )
     return text(sql).bindparams(
         bindparam("id", type_=pg.UUID(as_uuid=True)),
@@ -134,14 +137,16 @@ evidence AS (
 entry AS ({entry}
 ),
 kept_event AS (
-    INSERT INTO events (id, client, type, task_id, body)
+    INSERT INTO events (id, client, type, task_id, body, upstream_body)
     SELECT :event_id, n.client, n.event, n.id,
-        json_build_object('type', n.event, 'timestamp', {now}, 'data', {data})::text
+        json_build_object('type', n.event, 'timestamp', {now}, 'data', {data})::text,
+        CASE WHEN n.state IN ({final}) AND {wants_upstream_form} THEN {upstream_form}::text END
     FROM new n WHERE n.event IS NOT NULL
     RETURNING id, client, type, task_id
 ),
 event AS (
-    SELECT e.id, e.client, e.type, n.callback_subscription_id FROM kept_event e JOIN new n ON n.id = e.task_id
+    SELECT e.id, e.client, e.type, n.callback_subscription_id, n.model_id, n.client_reference, n.metadata
+    FROM kept_event e JOIN new n ON n.id = e.task_id
 ),
 delivery AS ({fan_out})
 SELECT n.id, n.state, n.version, {data}::text AS body, n.event, n.to_state, n.is_foreign,

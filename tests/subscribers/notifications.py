@@ -1,6 +1,6 @@
 """Makes what the delivery loop works on, and tells what became of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,17 +10,24 @@ from sqlalchemy import text
 
 from service.db.engine import Database as GatewayDatabase
 from service.db.ids import new_id
+from service.settings import Settings
+from service.subscribers.claims import Ask, Claim, claim_due
 from service.subscribers.deliver import DeliveryLoop
 from service.subscribers.event_types import TERMINAL_EVENT_TYPES, EventType
+from service.subscribers.fan_out import FAN_OUT_SQL
+from service.subscribers.outcomes import Outcome, Stored, store_outcomes
+from service.subscribers.pace import Rooms, room
 from service.subscribers.signature import new_signing_secret
-from service.subscribers.store import FAN_OUT_SQL, NewSubscription, create_subscription
+from service.subscribers.store import NewSubscription, create_subscription
 
 OpenLoop = Callable[..., AbstractAsyncContextManager[DeliveryLoop]]
 
 EMIT = text(f"""
     WITH event AS (
         INSERT INTO events (id, client, type, body) VALUES (:id, :client, :type, :body)
-        RETURNING id, client, type, CAST(:callback_subscription_id AS uuid) AS callback_subscription_id
+        RETURNING id, client, type, CAST(:callback_subscription_id AS uuid) AS callback_subscription_id,
+            CAST('seedream' AS text) AS model_id, CAST(NULL AS text) AS client_reference,
+            CAST('{{}}' AS jsonb) AS metadata
     ), fan_out AS ({FAN_OUT_SQL})
     SELECT
 """)
@@ -60,9 +67,22 @@ class Notifications:
         """What a query finds."""
         return [dict(row._mapping) for row in await self.database.statement(text(sql), values)]
 
+    async def claim(self, free: int = 10, *, per_lane: int | None = None, **settings: float) -> list[Claim]:
+        """What a process with so many free places, of which it knows nobody yet, claims now."""
+        most = room(free, held=0) if per_lane is None else per_lane
+        rooms = Rooms(free, (), (), (), of_others=most, of_untrusted=free, of_troubled=free)
+        return list((await claim_due(self.database, Settings(**settings), Ask(rooms))).claims)  # type: ignore[arg-type]
+
+    async def store(self, outcomes: Sequence[Outcome], **settings: float) -> Stored:
+        """Store them as a process does."""
+        return await store_outcomes(self.database, Settings(**settings), outcomes)  # type: ignore[arg-type]
+
     async def make_due(self) -> None:
-        """Let the time pass until every delivery is due, also those whose lease still runs."""
-        await self.rows("UPDATE deliveries SET due_at = now() - interval '1 millisecond'")
+        """Let the time pass until every delivery is due, every lease has ended and no subscription rests."""
+        await self.rows("""
+            UPDATE deliveries SET due_at = now() - interval '1 millisecond', claim_id = NULL, lease_until = NULL
+        """)
+        await self.rows("UPDATE subscriptions SET rests_until = now() WHERE rests_until > now()")
 
     async def results(self) -> list[str]:
         """The ends that deliveries had."""

@@ -79,7 +79,7 @@ def test_deliveries_that_failed_together_do_not_come_back_together() -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_subscriber_that_asks_for_patience_gets_it(status: int) -> None:
-    assert verdict(answered(status, retry_after_s=90), 1, Random()) == Retry(90)
+    assert verdict(answered(status, retry_after_s=90), 1, Random()) == Retry(90, rest_s=90)
 
 
 def test_patience_asked_for_does_not_shorten_the_schedule() -> None:
@@ -90,7 +90,7 @@ def test_patience_asked_for_does_not_shorten_the_schedule() -> None:
 
 
 def test_patience_is_bounded_to_a_day() -> None:
-    assert verdict(answered(503, retry_after_s=10.0**9), 1, Random()) == Retry(DAY_S)
+    assert verdict(answered(503, retry_after_s=10.0**9), 1, Random()) == Retry(DAY_S, rest_s=DAY_S)
 
 
 def test_other_answers_cannot_ask_for_patience() -> None:

@@ -216,3 +216,11 @@ async def test_sending_inside_of_a_transaction_is_refused(
             await send(receiver.url)
 
     assert receiver.received() == []
+
+
+async def test_a_body_that_does_not_come_keeps_the_place_no_longer_than_a_few_seconds() -> None:
+    with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf") as url:
+        async with asyncio.timeout(6):
+            came = await send(url, timeout_s=30.0)
+
+    assert (came.status, came.error_class) == (200, None)
