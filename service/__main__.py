@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, Command] = {
     "api": Command("service.commands.serve", "serve the API and the upstream's callbacks"),
     "worker": Command("service.commands.serve", "run the loops: notify subscribers, heal tasks"),
     "migrate": Command("service.commands.migrate", "bring the database's schema up to date; safe from several pods"),
+    "reencrypt": Command("service.commands.reencrypt", "encrypt stored secrets with the first encryption key"),
     "sandbox": Command("service.commands.sandbox", "run a stand-in for the image API, to develop against"),
     "demo": Command("service.commands.demo", "run everything on this machine and send one image through it"),
     "settings-table": Command("service.commands.settings_table", "print all settings as the README's table"),

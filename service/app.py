@@ -13,13 +13,20 @@ from service import callbacks
 from service.catalog.models import Catalog
 from service.catalog.price import Prices, asked_of
 from service.clients.keys import Keyring
+from service.db.partitions import PartitionLoop
 from service.resources import Resources, open_resources
 from service.settings import Settings
 from service.subscribers.deliver import open_delivery_loop
+from service.subscribers.encryption import Encryption
 from service.subscribers.guard import Guard
+from service.subscribers.ping import Pinger
+from service.subscribers.recover_loop import RecoverLoop
+from service.subscribers.sender import Sender, open_sender
+from service.subscribers.url_check import UrlCheck
 from service.surfaces import native
 from service.tasks.dispatch import DispatchLoop
 from service.tasks.durations import Durations
+from service.tasks.feed_watch import FeedWatch
 from service.tasks.in_flight import InFlight
 from service.tasks.janitor import JanitorLoop
 from service.tasks.reconcile import ReconcileLoop
@@ -71,6 +78,7 @@ def begin_shutdown(app: FastAPI) -> None:
     """Turn unready, answer every waiter and let the loops end, before the server waits for its connections."""
     app.state.health.draining = True
     app.state.gateway.watch.close()
+    app.state.gateway.feed.close()
     app.state.drained = asyncio.create_task(app.state.drain())
 
 
@@ -79,7 +87,8 @@ def _lifespan_of(settings: Settings, role: Role) -> Callable[[FastAPI], Abstract
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             resources = await stack.enter_async_context(open_resources(settings))
-            gateway = _gateway(resources)
+            sender = await stack.enter_async_context(open_sender(settings, Guard.of(settings)))
+            gateway = _gateway(resources, sender)
             stack.push_async_callback(gateway.catalog.close)
             stack.push_async_callback(gateway.prices.close)
             loops = Loops(await _loops_of(role, gateway, stack))
@@ -99,16 +108,20 @@ def _lifespan_of(settings: Settings, role: Role) -> Callable[[FastAPI], Abstract
     return lifespan
 
 
-def _gateway(resources: Resources) -> Gateway:
+def _gateway(resources: Resources, sender: Sender) -> Gateway:
+    guard, watch = Guard.of(resources.settings), Watch(resources)
     return Gateway(
         resources=resources,
         catalog=Catalog(resources.upstream.models, resources.settings),
         prices=Prices(asked_of(resources.upstream), resources.settings.price_fresh_s),
         keyring=Keyring(resources.settings.key_clients),
-        watch=Watch(resources),
+        watch=watch,
+        feed=FeedWatch(resources, watch),
         durations=Durations(resources.db, resources.settings),
         in_flight=InFlight(),
-        guard=Guard.of(resources.settings),
+        guard=guard,
+        url_check=UrlCheck(guard),
+        pinger=Pinger(resources.db, Encryption.of(resources.settings), sender),
     )
 
 
@@ -118,8 +131,9 @@ async def _loops_of(role: Role, gateway: Gateway, stack: AsyncExitStack) -> tupl
     if role is not Role.API:
         loops += [await stack.enter_async_context(open_delivery_loop(resources))]
         loops += [DispatchLoop(resources), ReconcileLoop(resources), JanitorLoop(resources)]
+        loops += [RecoverLoop(resources), PartitionLoop(resources.db, resources.settings)]
     if role is not Role.WORKER:
-        loops.append(gateway.watch)
+        loops += [gateway.watch, gateway.feed]
     return (*loops, resources.bell)
 
 

@@ -9,9 +9,7 @@ GatewayError
 ├── NotAuthenticated 401
 ├── MaxCreditsExceeded 402    it costs more than the caller's own limit
 ├── NotFound 404              no such thing, or another client's
-├── Conflict 409              the task stands where this cannot be done
-│   ├── AlreadySent
-│   └── AlreadyFinal
+├── Conflict 409              it stands where this cannot be done; a class for each reason
 ├── BodyTooLarge 413
 ├── UnsupportedMediaType 415
 ├── LimitReached 429          ours; carries Retry-After

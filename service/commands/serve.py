@@ -12,7 +12,7 @@ import uvloop
 from fastapi import FastAPI
 
 from service.app import Role, begin_shutdown, create_app
-from service.commands.settings import settings_or_exit
+from service.commands.settings import settings_with_keys_or_exit
 from service.db.engine import Database
 from service.db.schema import MigrationsPending, require_migrated
 from service.errors import Unavailable
@@ -45,7 +45,7 @@ class GatewayServer(uvicorn.Server):
 
 def main(name: str) -> int:
     """Serve; status 0 after a drained shutdown, 1 when the database is not there or not migrated, 2 for settings."""
-    settings = settings_or_exit()
+    settings = settings_with_keys_or_exit()
     start_logging(settings.log_level)
     raise_file_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

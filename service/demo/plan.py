@@ -83,7 +83,6 @@ class Plan:
         """Everything that the gateway reads; what the user has set goes before what we would choose."""
         given = self.environment
         own_key = f"demo:{keys.api_key}"
-        theirs = given.get("GATEWAY_API_KEYS", "")
         defaults = {
             "GATEWAY_CALLBACK_SECRETS": keys.callback_secret,
             "GATEWAY_OUTBOUND_ALLOW": LOOPBACK_NETWORK,
@@ -92,7 +91,9 @@ class Plan:
         chosen = {
             "GATEWAY_PORT": str(self.gateway.port),
             "GATEWAY_DATABASE_URL": database_url,
-            "GATEWAY_API_KEYS": f"{theirs},{own_key}" if theirs else own_key,
+            "GATEWAY_API_KEYS": self._theirs_and("GATEWAY_API_KEYS", own_key),
+            # Theirs encrypts; ours stays to read what a run without theirs has stored.
+            "GATEWAY_ENCRYPTION_KEYS": self._theirs_and("GATEWAY_ENCRYPTION_KEYS", keys.encryption_key),
             **self._upstream(),
         }
         return {**defaults, **given, **chosen}
@@ -101,6 +102,10 @@ class Plan:
         """Everything that the sandbox reads; it has no business with the gateway's secrets."""
         rest = {name: value for name, value in self.environment.items() if not name.startswith("GATEWAY_")}
         return {**rest, "SANDBOX_PORT": str(self.sandbox.port)} if self.sandbox else rest
+
+    def _theirs_and(self, name: str, own: str) -> str:
+        theirs = self.environment.get(name, "")
+        return f"{theirs},{own}" if theirs else own
 
     def _defaults_beside_a_sandbox(self) -> dict[str, str]:
         """An image API elsewhere could not call back to loopback; and its paid calls are given more time to end."""

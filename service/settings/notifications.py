@@ -13,6 +13,9 @@ class NotificationSettings(TaskSettings):
         (),
         description="Keys of secrets at rest, 32 characters or more, comma-separated; the first encrypts, all decrypt.",
     )
+    subscriptions_max_per_client: int = Field(
+        1000, ge=1, description="Most subscriptions of one client; those of callback URLs do not count."
+    )
     delivery_timeout_s: Seconds = Field(15.0, le=30, description="Longest wait for a subscriber's answer.")
     delivery_connect_timeout_s: Seconds = Field(5.0, description="Longest wait for a connection to a subscriber.")
     delivery_max_in_flight: int = Field(256, ge=1, description="Notifications that one process sends at once.")
@@ -28,7 +31,9 @@ class NotificationSettings(TaskSettings):
         432_000.0, description="A subscription that has only failed for this long is disabled, with an event about it."
     )
     recover_per_s: Seconds = Field(500.0, description="Most events a second that one recover job sends again.")
-    event_keep_days: int = Field(30, ge=1, description="Events and the results of their deliveries are kept this long.")
+    event_keep_days: int = Field(
+        30, ge=7, description="Events and the results of their deliveries are kept this long; longer than any is tried."
+    )
     attempt_keep_days: int = Field(30, ge=1, description="Single attempts at delivery are kept this long.")
     outbound_allow: Texts = Field(
         ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", ".svc.cluster.local"),

@@ -23,6 +23,9 @@ class TaskSettings(BaseSettings):
     database_pool_timeout_s: Seconds = Field(10.0, description="Longest wait for a free database connection.")
     database_wait_s: Seconds = Field(30.0, description="At start, longest wait for Postgres and its migrations.")
     database_statement_timeout_s: Seconds = Field(15.0, description="A statement that runs longer is ended.")
+    database_prepared_statements: bool = Field(
+        True, description="Keep prepared statements; off behind a PgBouncer before 1.21 in transaction mode."
+    )
     listen: bool = Field(True, description="Wake by LISTEN/NOTIFY; off behind PgBouncer, polling then does all.")
     poll_floor_s: Seconds = Field(1.0, description="Loops and waiters look at least this often, notified or not.")
 

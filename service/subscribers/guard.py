@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Self
@@ -15,7 +16,30 @@ from service.subscribers.target_url import TargetUrl, UnreadableUrl, read_target
 
 LOOKUP_TIMEOUT_S = 2.0
 
-_METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"})
+# Names under which clouds serve credentials; for a clear answer at registration, their addresses are closed anyway.
+_METADATA_NAMES = frozenset(
+    {
+        "metadata",
+        "metadata.google.internal",
+        "metadata.goog",
+        "metadata.azure.internal",
+        "metadata.tencentyun.com",
+        "metadata.platformequinix.com",
+        "api.metadata.cloud.ibm.com",
+        "rancher-metadata",
+        "instance-data",
+        "instance-data.ec2.internal",
+    }
+)
+
+# The addresses of a host name; raises OSError when it has none.
+Lookup = Callable[[str], Awaitable[tuple[Address, ...]]]
+
+
+async def look_up(host: str) -> tuple[Address, ...]:
+    """What the system's resolver answers."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return tuple(ip_address(sockaddr[0]) for *_, sockaddr in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +47,18 @@ class Guard:
     """The allow-list: networks open their addresses whatever the name, host names and `*` open public addresses.
 
     So a partner whose name is allowed cannot point it at a private address, and loopback is open only where a loopback
-    network is listed.
+    network is listed. `lookup` serves registration only; what a send dials is looked up by the sender.
     """
 
     networks: tuple[Network, ...]
     suffixes: tuple[str, ...]
     any_public: bool
+    lookup: Lookup = look_up
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: Settings, lookup: Lookup = look_up) -> Self:
         """The guard that the settings describe."""
-        return cls(settings.outbound_networks, settings.outbound_suffixes, "*" in settings.outbound_allow)
+        return cls(settings.outbound_networks, settings.outbound_suffixes, "*" in settings.outbound_allow, lookup)
 
     def check_url(self, url: str, field: str = "callback_url") -> str:
         """The URL as it is to be stored and called. Raises InvalidRequest that names `field`.
@@ -54,7 +79,7 @@ class Guard:
         For a clear answer at registration only. A name that cannot be looked up now passes: the dial decides.
         """
         target = read_target_url(url)
-        addresses = await _look_up(target.host) if target.address is None else ()
+        addresses = await self._addresses(target.host) if target.address is None else ()
         if addresses and not any(self.address_allowed(each, target.host) for each in addresses):
             raise _not_allowed(field, target.host)
 
@@ -79,6 +104,14 @@ class Guard:
             return any(network.is_loopback for network in self.networks)
         return bool(self.networks) or self.any_public or self._names(target.host)
 
+    async def _addresses(self, host: str) -> tuple[Address, ...]:
+        forbid_in_transaction()
+        try:
+            async with asyncio.timeout(LOOKUP_TIMEOUT_S):
+                return await self.lookup(host)
+        except (OSError, UnicodeError, TimeoutError):
+            return ()
+
     def _names(self, host: str) -> bool:
         return any(host.endswith(entry) if entry.startswith(".") else host == entry for entry in self.suffixes)
 
@@ -86,13 +119,3 @@ class Guard:
 def _not_allowed(field: str, host: str) -> InvalidRequest:
     advice = "ask the operator to add it to GATEWAY_OUTBOUND_ALLOW"
     return InvalidRequest(FieldError(field, f"notifications may not be sent to {host}; if they should be, {advice}"))
-
-
-async def _look_up(host: str) -> tuple[Address, ...]:
-    forbid_in_transaction()
-    try:
-        async with asyncio.timeout(LOOKUP_TIMEOUT_S):
-            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError, TimeoutError):
-        return ()
-    return tuple(ip_address(sockaddr[0]) for *_, sockaddr in found)

@@ -1,24 +1,32 @@
-"""Subscriptions in SQL, each seen by its own client only, and the two pieces of SQL by which tasks notify them.
+"""Subscriptions in SQL, each seen by its own client only.
 
 The caller opens the transaction and commits.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, delete, insert, select, text
+from sqlalchemy import ColumnElement, Row, case, delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.db.tables import subscriptions
-from service.subscribers.event_types import TERMINAL_EVENT_TYPES, EventType
+from service.db.notification_tables import subscriptions
+from service.subscribers.errors import TooManySubscriptions
+from service.subscribers.event_types import EventType
+
+Format = Literal["standard", "upstream"]
+State = Literal["active", "paused", "disabled"]
 
 
 @dataclass(frozen=True, slots=True)
 class NewSubscription:
-    """What it takes to make one; the URL has passed the guard, the id is a uuid7, so that ids sort by time."""
+    """What it takes to make one.
+
+    The URL has passed the guard, the id is a uuid7, so that ids sort by time, and the secret is as it is to be stored.
+    What is None follows the settings; a filter of None takes the events of every task.
+    """
 
     id: UUID
     client: str
@@ -26,54 +34,91 @@ class NewSubscription:
     event_types: tuple[EventType, ...]
     secret: str
     description: str = ""
+    filter: Mapping[str, Any] | None = None
+    format: Format = "standard"
+    timeout_s: float | None = None
+    max_in_flight: int | None = None
+    rate_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A subscription as its client may see it: without its secret."""
+    """A subscription as its client may see it: without its secrets.
+
+    `rests_until` and `rotating_until` are there while they lie ahead: no delivery before the one, two signatures on
+    each until the other.
+    """
 
     id: UUID
     client: str
     url: str
     event_types: tuple[EventType, ...]
+    filter: Mapping[str, Any] | None
+    format: Format
     inline: bool
-    state: Literal["active", "disabled"]
+    state: State
+    disabled_reason: Literal["gone", "failing"] | None
     description: str
+    timeout_s: float | None
+    max_in_flight: int | None
+    rate_per_s: float | None
+    failures_in_row: int
+    failing_since: datetime | None
+    rests_until: datetime | None
+    rotating_until: datetime | None
     created_at: datetime
+    updated_at: datetime
 
 
-_SHOWN = tuple(column for column in subscriptions.c if column.name != "secret")
+def _while_ahead(moment: ColumnElement[Any], name: str) -> ColumnElement[Any]:
+    return case((moment > func.now(), moment)).label(name)
+
+
+_COLUMNS = subscriptions.c
+_COMPUTED: Mapping[str, ColumnElement[Any]] = {
+    "rests_until": _while_ahead(_COLUMNS.rests_until, "rests_until"),
+    "rotating_until": _while_ahead(_COLUMNS.previous_secret_until, "rotating_until"),
+}
+SHOWN: tuple[ColumnElement[Any], ...] = tuple(
+    _COMPUTED[name] if name in _COMPUTED else _COLUMNS[name] for name in Subscription.__dataclass_fields__
+)
+
+
+async def require_room(connection: AsyncConnection, client: str, most: int) -> None:
+    """Raise TooManySubscriptions if the client has as many of its own; of several made at once a few may slip in."""
+    own = select(func.count()).where(_COLUMNS.client == client, ~_COLUMNS.inline)
+    if (await connection.execute(own)).scalar_one() >= most:
+        raise TooManySubscriptions(f"You have {most} subscriptions, as many as there may be; delete one first.")
 
 
 async def create_subscription(connection: AsyncConnection, new: NewSubscription) -> Subscription:
     """Store it; it gets every matching event from the commit on."""
-    values = {
-        "id": new.id,
-        "client": new.client,
-        "url": new.url,
-        "event_types": list(new.event_types),
-        "secret": new.secret,
-        "description": new.description,
-    }
-    rows = await connection.execute(insert(subscriptions).values(values).returning(*_SHOWN))
-    return _subscription(rows.one())
+    values = {**asdict(new), "event_types": list(new.event_types)}
+    rows = await connection.execute(insert(subscriptions).values(values).returning(*SHOWN))
+    return as_subscription(rows.one())
 
 
 async def list_subscriptions(
-    connection: AsyncConnection, client: str, *, before: UUID | None, limit: int
+    connection: AsyncConnection, client: str, *, before: UUID | None, limit: int, state: State | None = None
 ) -> Sequence[Subscription]:
     """The client's newest first, at most `limit`; the last id of a page is `before` of the next."""
-    query = select(*_SHOWN).where(subscriptions.c.client == client).order_by(subscriptions.c.id.desc()).limit(limit)
+    query = select(*SHOWN).where(_COLUMNS.client == client).order_by(_COLUMNS.id.desc()).limit(limit)
     if before is not None:
-        query = query.where(subscriptions.c.id < before)
-    return [_subscription(row) for row in await connection.execute(query)]
+        query = query.where(_COLUMNS.id < before)
+    if state is not None:
+        query = query.where(_COLUMNS.state == state)
+    return [as_subscription(row) for row in await connection.execute(query)]
+
+
+def mine(client: str, subscription_id: UUID) -> ColumnElement[bool]:
+    """The condition under which a row is this subscription, and this client's."""
+    return (_COLUMNS.id == subscription_id) & (_COLUMNS.client == client)
 
 
 async def get_subscription(connection: AsyncConnection, client: str, subscription_id: UUID) -> Subscription | None:
     """The client's subscription, or None also for another client's."""
-    mine = (subscriptions.c.id == subscription_id) & (subscriptions.c.client == client)
-    row = (await connection.execute(select(*_SHOWN).where(mine))).one_or_none()
-    return None if row is None else _subscription(row)
+    row = (await connection.execute(select(*SHOWN).where(mine(client, subscription_id)))).one_or_none()
+    return None if row is None else as_subscription(row)
 
 
 async def delete_subscription(connection: AsyncConnection, client: str, subscription_id: UUID) -> bool:
@@ -82,10 +127,14 @@ async def delete_subscription(connection: AsyncConnection, client: str, subscrip
     A delivery whose row another transaction holds right now is skipped, so that the two cannot deadlock; the next
     claim finds no subscription for it and drops it.
     """
-    values = {"id": subscription_id, "client": client}
-    await connection.execute(_DELETE_DELIVERIES, values)
-    mine = (subscriptions.c.id == subscription_id) & (subscriptions.c.client == client)
-    return (await connection.execute(delete(subscriptions).where(mine))).rowcount == 1
+    await connection.execute(_DELETE_DELIVERIES, {"id": subscription_id, "client": client})
+    return (await connection.execute(delete(subscriptions).where(mine(client, subscription_id)))).rowcount == 1
+
+
+def as_subscription(row: Row[Any]) -> Subscription:
+    """A row of the columns SHOWN."""
+    values = row._mapping
+    return Subscription(**{**values, "event_types": tuple(values["event_types"])})
 
 
 _DELETE_DELIVERIES = text("""
@@ -95,44 +144,3 @@ _DELETE_DELIVERIES = text("""
         FOR UPDATE OF d SKIP LOCKED
     )
 """)
-
-_TERMINAL = ", ".join(f"'{event_type}'" for event_type in TERMINAL_EVENT_TYPES)
-
-INLINE_SUBSCRIPTION_CTES = f"""
-callback_found AS (
-    SELECT id FROM subscriptions
-    WHERE client = :client AND url = CAST(:callback_url AS text) AND inline AND state = 'active'
-), callback_made AS (
-    INSERT INTO subscriptions (id, client, url, event_types, secret, inline, description)
-    SELECT CAST(:subscription_id AS uuid), :client, CAST(:callback_url AS text), ARRAY[{_TERMINAL}],
-           CAST(:secret AS text), true, ''
-    WHERE CAST(:callback_url AS text) IS NOT NULL AND NOT EXISTS (SELECT FROM callback_found)
-    ON CONFLICT (client, url) WHERE inline DO UPDATE SET state = 'active'
-    RETURNING id, (xmax = 0) AS created
-), callback AS (
-    SELECT id, false AS created FROM callback_found UNION ALL SELECT id, created FROM callback_made
-)
-"""
-"""CTEs for the statement that inserts a task: `callback` has the id of its inline subscription and whether that is new.
-
-Binds: client, callback_url (or NULL: `callback` is empty), subscription_id and secret for a new one.
-One that exists is only read: a lock on it would line up all creations of the client behind each other's commits.
-An inline subscription that a 410 disabled is active again, since its client has just named the address anew.
-"""
-
-FAN_OUT_SQL = """
-INSERT INTO deliveries (id, event_id, subscription_id)
-SELECT gen_random_uuid(), e.id, s.id
-FROM event e
-JOIN subscriptions s ON s.client = e.client AND s.state = 'active' AND e.type = ANY (s.event_types)
-    AND (NOT s.inline OR s.id = e.callback_subscription_id)
-"""
-"""A CTE's body for the statement that inserts events: one delivery per event and subscription that wants it.
-
-Needs a CTE `event` with the columns id, client, type, callback_subscription_id.
-"""
-
-
-def _subscription(row: Row[Any]) -> Subscription:
-    values = row._mapping
-    return Subscription(**{**values, "event_types": tuple(values["event_types"])})

@@ -52,8 +52,11 @@ def read_target_url(text: str) -> TargetUrl:
 
 
 def host_of(url: str) -> str:
-    """Host and port of a URL for a log line: paths and queries may hold a subscriber's tokens."""
-    return urlsplit(url).netloc.rpartition("@")[2]
+    """Host and port of any text for a log line: paths and queries may hold a subscriber's tokens. Never raises."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        return "unreadable"
 
 
 def _split(text: str) -> SplitResult:

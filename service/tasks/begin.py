@@ -1,6 +1,7 @@
 """The commit before the paid call: idempotency key, slot or queue, task, its event and assets, all or nothing."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +14,9 @@ from service.db.ids import new_id
 from service.errors import LimitReached
 from service.resources import Resources
 from service.settings import Settings
+from service.subscribers.encryption import Encryption
+from service.subscribers.fan_out import FAN_OUT_SQL, INLINE_SUBSCRIPTION_CTES
 from service.subscribers.signature import new_signing_secret
-from service.subscribers.store import FAN_OUT_SQL, INLINE_SUBSCRIPTION_CTES
 from service.tasks.accounts import lock_account
 from service.tasks.asked import Asked, Begun, Claim, InlineCallback, Joined, Queued
 from service.tasks.asset_store import store_assets
@@ -54,7 +56,7 @@ async def _begin_now(resources: Resources, asked: Asked) -> Begun | Joined:
         values = _values(settings, asked, task_id, has_slot=True)
         row = (await connection.execute(_INSERT, values)).one()
     claim = Claim(task_id, values["claim_id"], 1, send_before, was_unauthorized)
-    return Begun(claim, _callback(row, values["secret"]))
+    return Begun(claim, _callback(resources.settings, row, values))
 
 
 async def _begin_waiting(resources: Resources, asked: Asked) -> Queued | Joined:
@@ -68,7 +70,7 @@ async def _begin_waiting(resources: Resources, asked: Asked) -> Queued | Joined:
         row = (await connection.execute(_INSERT, values)).one()
         if asked.upload is not None:
             await store_assets(connection, task_id, assets, asked.upload)
-    return Queued(stored(row), _callback(row, values["secret"]))
+    return Queued(stored(row), _callback(resources.settings, row, values))
 
 
 async def _take_slot(connection: AsyncConnection, settings: Settings) -> bool:
@@ -104,14 +106,16 @@ def stored_bytes(assets: tuple[Asset, ...]) -> int:
     return sum(asset.size_bytes for asset in assets)
 
 
-def _callback(row: Row[Any], secret: str) -> InlineCallback | None:
+def _callback(settings: Settings, row: Row[Any], values: Mapping[str, Any]) -> InlineCallback | None:
+    """The subscription behind the callback URL, with its secret if this task made it."""
     if row.subscription_id is None:
         return None
-    return InlineCallback(row.subscription_id, secret if row.is_new else None)
+    secret = Encryption.of(settings).decrypt(values["subscription_id"], values["secret"]) if row.is_new else None
+    return InlineCallback(row.subscription_id, secret)
 
 
 def _values(settings: Settings, asked: Asked, task_id: UUID, has_slot: bool) -> dict[str, Any]:
-    wanted = asked.wanted
+    wanted, subscription_id = asked.wanted, new_id()
     return {
         "id": task_id,
         "state": "submitting" if has_slot else "queued",
@@ -135,8 +139,9 @@ def _values(settings: Settings, asked: Asked, task_id: UUID, has_slot: bool) -> 
         "slot_s": asked.slot_s or settings.upstream_slot_max_s,
         "look_s": settings.lease_s if has_slot else min(QUEUE_LOOK_S, wanted.deadline_s or QUEUE_LOOK_S),
         "callback_url": wanted.callback_url,
-        "subscription_id": new_id(),
-        "secret": new_signing_secret(),
+        "callback_format": wanted.callback_format,
+        "subscription_id": subscription_id,
+        "secret": wanted.callback_url and Encryption.of(settings).encrypt(subscription_id, new_signing_secret()),
         "event_id": new_id(),
     }
 
@@ -171,7 +176,8 @@ kept_event AS (
     RETURNING id, client, type, task_id
 ),
 event AS (
-    SELECT e.id, e.client, e.type, n.callback_subscription_id FROM kept_event e JOIN new n ON n.id = e.task_id
+    SELECT e.id, e.client, e.type, n.callback_subscription_id, n.model_id, n.client_reference, n.metadata
+    FROM kept_event e JOIN new n ON n.id = e.task_id
 ),
 delivery AS ({FAN_OUT_SQL})
 """

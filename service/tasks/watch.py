@@ -70,14 +70,26 @@ class Watch:
             raise LimitReached("Too many callers wait for tasks; poll instead.", retry_after_s=RETRY_AFTER_S)
 
     @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count as a waiter for the length of the block, whatever it waits for."""
+        self._count += 1
+        telemetry.waiters.set(self._count)
+        try:
+            yield
+        finally:
+            self._count -= 1
+            telemetry.waiters.set(self._count)
+
+    @contextmanager
     def following(self, task_id: UUID, seen_version: int | None) -> Iterator[Waiter]:
         """Count as a waiter for the length of the block; `look_again` makes it wait for the next change."""
         waiter = Waiter(seen_version, asyncio.Event())
-        self._enter(task_id, waiter)
-        try:
-            yield waiter
-        finally:
-            self._leave(task_id, waiter)
+        with self.counted():
+            self._enter(task_id, waiter)
+            try:
+                yield waiter
+            finally:
+                self._leave(task_id, waiter)
 
     def look_again(self, task_id: UUID, waiter: Waiter, seen_version: int) -> None:
         """Let a waiter that was woken wait for what comes after this version."""
@@ -125,8 +137,6 @@ class Watch:
 
     def _enter(self, task_id: UUID, waiter: Waiter) -> None:
         self._waiters[task_id].add(waiter)
-        self._count += 1
-        telemetry.waiters.set(self._count)
         if self.is_closed:
             waiter.changed.set()
         self._look_at(task_id)
@@ -140,5 +150,3 @@ class Watch:
         self._waiters[task_id].discard(waiter)
         if not self._waiters[task_id]:
             del self._waiters[task_id]
-        self._count -= 1
-        telemetry.waiters.set(self._count)

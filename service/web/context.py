@@ -11,7 +11,10 @@ from service.catalog.price import Prices
 from service.clients.keys import Keyring
 from service.resources import Resources
 from service.subscribers.guard import Guard
+from service.subscribers.ping import Pinger
+from service.subscribers.url_check import UrlCheck
 from service.tasks.durations import Durations
+from service.tasks.feed_watch import FeedWatch
 from service.tasks.in_flight import InFlight
 from service.tasks.watch import Watch
 
@@ -25,9 +28,12 @@ class Gateway:
     prices: Prices
     keyring: Keyring
     watch: Watch
+    feed: FeedWatch
     durations: Durations
     in_flight: InFlight
     guard: Guard
+    url_check: UrlCheck
+    pinger: Pinger
 
 
 async def gateway_of(request: Request) -> Gateway:

@@ -15,7 +15,7 @@ _REASONS: Mapping[int, str] = {
     401: "No valid API key.",
     402: "It would cost more than `max_credits`; `detail` names the price. Nothing was stored or sent.",
     404: "No such resource, or another client's.",
-    409: "The task stands where this cannot be done; `code` tells which.",
+    409: "It stands where this cannot be done; `code` tells what is in the way.",
     413: "The body, a file in it, or its fields together are too large.",
     415: "The body's Content-Type is not taken here.",
     422: "At least one value is wrong; `errors` names each field and the remedy. Or the image API refused the request.",
@@ -84,8 +84,21 @@ def _text_headers(headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 def json_body(shape: type[BaseModel], examples: Mapping[str, Any]) -> dict[str, Any]:
-    """A `content` entry for a JSON body of this shape; the shape must not refer to others."""
-    return {"application/json": {"schema": shape.model_json_schema(), "examples": dict(examples)}}
+    """A `content` entry for a JSON body of this shape."""
+    schema = shape.model_json_schema()
+    return {"application/json": {"schema": _inlined(schema, schema.pop("$defs", {})), "examples": dict(examples)}}
+
+
+def _inlined(schema: Any, shapes: Mapping[str, Any]) -> Any:
+    """The schema with the shapes it refers to in place: `#` means the whole document where it will stand."""
+    if isinstance(schema, list):
+        return [_inlined(each, shapes) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        schema = {**shapes[schema["$ref"].rpartition("/")[2]], **schema}
+        del schema["$ref"]
+    return {name: _inlined(part, shapes) for name, part in schema.items()}
 
 
 def _problem_answer(status: int) -> dict[str, Any]:

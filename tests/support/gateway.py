@@ -1,5 +1,6 @@
 """The gateway under test: a real process on a real database and the sandbox, spoken to over HTTP."""
 
+import os
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Protocol
@@ -16,6 +17,7 @@ from tests.support.waiting import eventually
 ALPHA_KEY = "key-alpha-0123456789abcdef"
 BETA_KEY = "key-beta-0123456789abcdef"
 CALLBACK_SECRET = "callback-secret-0123456789abcdef"
+ENCRYPTION_KEY = "encryption-key-0123456789abcdef0123456789abcdef"
 CLIENT_TIMEOUT_S = 70.0
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -89,8 +91,11 @@ def environment_of(database: Database, sandbox: Sandbox) -> dict[str, str]:
         "GATEWAY_UPSTREAM_API_KEY": API_KEY,
         "GATEWAY_API_KEYS": f"alpha:{ALPHA_KEY},beta:{BETA_KEY}",
         "GATEWAY_CALLBACK_SECRETS": CALLBACK_SECRET,
+        "GATEWAY_ENCRYPTION_KEYS": ENCRYPTION_KEY,
         "GATEWAY_OUTBOUND_ALLOW": "127.0.0.0/8",
         "GATEWAY_POLL_FLOOR_S": "0.2",
+        # GATEWAY_TEST_LISTEN=false runs every test as behind a pooler, where polling does all.
+        "GATEWAY_LISTEN": os.environ.get("GATEWAY_TEST_LISTEN", "true"),
         "GATEWAY_DRAIN_TIMEOUT_S": "15",
     }
 

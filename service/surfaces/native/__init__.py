@@ -2,7 +2,20 @@
 
 from fastapi import APIRouter
 
-from service.surfaces.native import models, quotes, subscriptions, task_cancel, task_events, task_resubmit, tasks
+from service.surfaces.native import (
+    deliveries,
+    event_feed,
+    models,
+    quotes,
+    recoveries,
+    subscription_actions,
+    subscription_stats,
+    subscriptions,
+    task_cancel,
+    task_events,
+    task_resubmit,
+    tasks,
+)
 
 __all__ = ["DESCRIPTION", "router"]
 
@@ -15,5 +28,18 @@ an API key, as `Authorization: Bearer <key>` or `X-Api-Key: <key>`. Every answer
 """
 
 router = APIRouter()
-for part in (models, quotes, tasks, task_events, task_cancel, task_resubmit, subscriptions):
+for part in (
+    models,
+    quotes,
+    tasks,
+    task_events,
+    task_cancel,
+    task_resubmit,
+    subscriptions,
+    subscription_actions,
+    subscription_stats,
+    recoveries,
+    deliveries,
+    event_feed,
+):
     router.include_router(part.router)

@@ -5,7 +5,6 @@ from typing import Any
 import orjson
 
 TASK_ID = "01a0bd29-8f2e-7cc3-98c4-dc0c0c07398f"
-SUBSCRIPTION_ID = "01a0bd29-9b51-7a0e-a3d6-0f1b2c3d4e5f"
 
 MODEL: dict[str, Any] = {
     "model_id": "bytedance-seedream-4.5",
@@ -156,18 +155,3 @@ event: task.succeeded
 data: {orjson.dumps({"type": "task.succeeded", "timestamp": FINISHED_TASK["ended_at"], "data": FINISHED_TASK}).decode()}
 
 """
-
-SUBSCRIPTION_REQUESTS: dict[str, Any] = {
-    "every end of a task": {"value": {"url": "https://10.0.0.7/hooks/images", "description": "the shop's images"}},
-    "only what went well": {"value": {"url": "https://10.0.0.7/hooks/images", "event_types": ["task.succeeded"]}},
-}
-SUBSCRIPTION: dict[str, Any] = {
-    "id": SUBSCRIPTION_ID,
-    "url": "https://10.0.0.7/hooks/images",
-    "event_types": ["task.succeeded", "task.failed", "task.canceled", "task.result_late"],
-    "state": "active",
-    "inline": False,
-    "description": "the shop's images",
-    "created_at": "2026-11-22T09:29:00.000000Z",
-}
-CREATED_SUBSCRIPTION: dict[str, Any] = {**SUBSCRIPTION, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}

@@ -26,6 +26,9 @@ def _small(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+SmallObject = Annotated[StorableObject, AfterValidator(_small)]
+
+
 class Strict(BaseModel):
     """A request's shape: no unknown names, no value of another type turned into the right one."""
 
@@ -61,7 +64,7 @@ class TaskFields(Strict):
     client_reference: StorableText | None = Field(
         default=None, min_length=1, max_length=MAX_ID_LENGTH, description="Your own id; tasks can be listed by it."
     )
-    metadata: Annotated[StorableObject, AfterValidator(_small)] = Field(
+    metadata: SmallObject = Field(
         default={}, description="A JSON object of yours, 16 KiB at most; it is kept and given back."
     )
     callback_url: StorableText | None = Field(

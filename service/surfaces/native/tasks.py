@@ -160,7 +160,7 @@ async def _checked(gateway: Gateway, asked: TaskRequest) -> tuple[TaskRequest, W
     callback_url = asked.callback_url
     if callback_url is not None:
         try:
-            callback_url = gateway.guard.check_url(callback_url)
+            callback_url = await gateway.url_check.checked(callback_url)
         except InvalidRequest as exc:
             wrong += exc.fields
     if wrong:
