@@ -1,12 +1,12 @@
 # One command per wish. Needs python3 (3.11 or newer, with venv), make and git; the rest comes from the package index.
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos check lock serve worker migrate bench test-sdk check-deploy clean venv
+.PHONY: help run test chaos chaos-deliveries check lock serve worker migrate bench test-sdk check-deploy clean venv
 
 python := .venv/bin/python
 jobs ?= 2
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: venv ## one image's journey on a private Postgres and a sandbox upstream, then keep serving
 	@$(python) -m service demo $(ARGS)
@@ -16,6 +16,9 @@ test: venv ## all tests (ARGS="-k callback" for some, jobs=4 for more at once)
 
 chaos: venv ## 1,000 tasks while processes are killed and the upstream misbehaves (ARGS="--seed 8", "--logs DIR")
 	@$(python) -m tests.chaos $(ARGS)
+
+chaos-deliveries: venv ## 10,000 events while processes, database and subscribers fail (ARGS="--seed 8 --events 2000")
+	@$(python) -m tests.chaos_deliveries $(ARGS)
 
 check: venv ## style, types, layers, dependencies, house rules
 	$(python) -m ruff check

@@ -35,7 +35,7 @@ def main() -> int:
     with _parts(wanted.logs) as parts:
         findings = run(parts, plan, wanted.settle_s)
     print(table(plan, findings))
-    print(complaints(findings), end="\n" if findings.violations else "")
+    print(complaints(findings.violations), end="\n" if findings.violations else "")
     return int(bool(findings.violations))
 
 

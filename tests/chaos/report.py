@@ -1,11 +1,11 @@
 """The figures of a run as a table, and below it every promise that was broken, with the ids."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.chaos.plan import Plan
 from tests.chaos.run import Findings
-from tests.chaos.verdict import by_promise
+from tests.chaos.verdict import Violation, by_promise
 
 IDS_SHOWN = 20
 CHARACTERS_SHOWN = 200
@@ -18,10 +18,10 @@ def table(plan: Plan, findings: Findings) -> str:
     return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
 
 
-def complaints(findings: Findings) -> str:
+def complaints(found: Sequence[Violation]) -> str:
     """Every broken promise; empty when all were kept."""
     lines = []
-    for promise, ids in by_promise(findings.violations):
+    for promise, ids in by_promise(found):
         lines.append(f"  BROKEN: {promise} ({len(ids)})")
         lines += [f"    {each[:CHARACTERS_SHOWN]}" for each in ids[:IDS_SHOWN]]
         lines += ["    …"] if len(ids) > IDS_SHOWN else []

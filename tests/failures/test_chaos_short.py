@@ -19,7 +19,7 @@ def test_whatever_is_killed_or_frozen_nothing_is_paid_twice_and_every_task_ends_
     findings = run(Parts(programs, own_database, sandbox), plan, SETTLE_S)
 
     shown = table(plan, findings)
-    assert complaints(findings) == "", shown
+    assert complaints(findings.violations) == "", shown
     assert (findings.fallen["kill"], findings.fallen["freeze"]) == (10, 2), shown
     assert findings.ledger["refused"].get("cut_accepted_after_charge"), shown
     assert findings.ledger["callbacks_lost"], shown

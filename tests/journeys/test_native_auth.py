@@ -16,6 +16,14 @@ ENDPOINTS = [
     ("GET", "/api/v1/subscriptions"),
     ("GET", "/api/v1/subscriptions/01a0bd29-8f2e-7cc3-98c4-dc0c0c07398f"),
     ("DELETE", "/api/v1/subscriptions/01a0bd29-8f2e-7cc3-98c4-dc0c0c07398f"),
+    ("GET", "/api/v1/subscriptions/01a0bd29-8f2e-7cc3-98c4-dc0c0c07398f/stats"),
+    ("POST", "/api/v1/subscriptions/01a0bd29-8f2e-7cc3-98c4-dc0c0c07398f/recover"),
+    ("GET", "/api/v1/subscriptions/01a0bd29-8f2e-7cc3-98c4-dc0c0c07398f/recoveries"),
+    ("GET", "/api/v1/deliveries"),
+    ("GET", "/api/v1/deliveries/01a0bd29-8f2e-7cc3-98c4-dc0c0c07398f"),
+    ("GET", "/api/v1/deliveries/01a0bd29-8f2e-7cc3-98c4-dc0c0c07398f/attempts"),
+    ("POST", "/api/v1/deliveries/01a0bd29-8f2e-7cc3-98c4-dc0c0c07398f/resend"),
+    ("GET", "/api/v1/events"),
 ]
 
 

@@ -14,7 +14,7 @@ from tests.support.sandbox import Sandbox
 from tests.support.waiting import eventually, eventually_async
 
 # Nothing is found by polling within a test's time: what is heard was told.
-NO_POLLING = {"GATEWAY_POLL_FLOOR_S": "60"}
+NO_POLLING = {"GATEWAY_POLL_FLOOR_S": "60", "GATEWAY_LISTEN": "true"}
 STRANGER = "01890000-0000-7000-8000-000000000000"
 
 

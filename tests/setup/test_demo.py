@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from service.demo import postgres_home
+from service.demo.keys import kept_keys
 from service.demo.receiver import Refused, receiving
 from tests.support.database import Database
 from tests.support.gateway import auth
@@ -176,6 +177,17 @@ def test_an_image_api_that_costs_money_is_sent_nothing_unless_somebody_allows_it
     assert creates_before == []
     assert allowed[0] == 0, allowed[1]
     assert len(sandbox.ledger()["creates"]) == 1
+
+
+def test_keys_of_a_run_before_there_was_encryption_are_kept_and_completed(tmp_path: Path) -> None:
+    path = tmp_path / "demo.json"
+    path.write_text(json.dumps({"api_key": "demo-key", "callback_secret": "demo-secret"}))
+
+    first, second = kept_keys(path), kept_keys(path)
+
+    assert (first.api_key, first.callback_secret) == ("demo-key", "demo-secret")
+    assert len(first.encryption_key) >= 32
+    assert second == first
 
 
 @pytest.mark.parametrize("name", ["GATEWAY_PORT", "SANDBOX_PORT"])

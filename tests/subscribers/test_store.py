@@ -7,14 +7,10 @@ from sqlalchemy import text
 
 from service.db.engine import Database as GatewayDatabase
 from service.db.ids import new_id
-from service.subscribers.event_types import EVENT_TYPES, TERMINAL_EVENT_TYPES
+from service.subscribers.event_types import ENDED_EVENT_TYPES, EVENT_TYPES, TERMINAL_EVENT_TYPES
+from service.subscribers.fan_out import INLINE_SUBSCRIPTION_CTES
 from service.subscribers.signature import new_signing_secret
-from service.subscribers.store import (
-    INLINE_SUBSCRIPTION_CTES,
-    delete_subscription,
-    get_subscription,
-    list_subscriptions,
-)
+from service.subscribers.store import delete_subscription, get_subscription, list_subscriptions
 from tests.subscribers.notifications import Notifications
 
 URL = "http://10.0.0.7/hook"
@@ -22,10 +18,10 @@ INLINE = text(f"WITH {INLINE_SUBSCRIPTION_CTES} SELECT id, created FROM callback
 
 
 async def call_back(
-    database: GatewayDatabase, url: str | None = URL, *, client: str = "shop"
+    database: GatewayDatabase, url: str | None = URL, *, client: str = "shop", body_format: str = "standard"
 ) -> tuple[UUID, bool] | None:
-    values = {"client": client, "callback_url": url, "subscription_id": new_id(), "secret": new_signing_secret()}
-    rows = await database.statement(INLINE, values)
+    values = {"client": client, "callback_url": url, "callback_format": body_format, "subscription_id": new_id()}
+    rows = await database.statement(INLINE, {**values, "secret": new_signing_secret()})
     return (rows[0].id, rows[0].created) if rows else None
 
 
@@ -118,6 +114,18 @@ async def test_tasks_with_one_callback_url_share_one_subscription(gateway_databa
     assert second == (first[0], False)
 
 
+async def test_two_formats_of_one_callback_url_are_two_subscriptions(notifications: Notifications) -> None:
+    standard = await call_back(notifications.database)
+    upstream = await call_back(notifications.database, body_format="upstream")
+    again = await call_back(notifications.database, body_format="upstream")
+
+    assert standard is not None
+    assert upstream is not None
+    assert (upstream[1], again) == (True, (upstream[0], False))
+    (theirs,) = await notifications.rows("SELECT event_types FROM subscriptions WHERE format = 'upstream'")
+    assert theirs["event_types"] == list(ENDED_EVENT_TYPES)
+
+
 async def test_clients_do_not_share_a_callback_subscription(gateway_database: GatewayDatabase) -> None:
     first, second = await call_back(gateway_database), await call_back(gateway_database, client="bank")
 
@@ -134,13 +142,46 @@ async def test_without_a_callback_url_nothing_is_made(notifications: Notificatio
 
 async def test_naming_a_callback_url_again_enables_it_again(notifications: Notifications) -> None:
     made = await call_back(notifications.database)
-    await notifications.rows("UPDATE subscriptions SET state = 'disabled'")
+    await notifications.rows("""
+        UPDATE subscriptions SET state = 'disabled', disabled_reason = 'failing', failures_in_row = 9,
+            failing_since = now(), rests_until = now() + interval '5 minutes'
+    """)
 
     again = await call_back(notifications.database)
 
     assert made is not None
     assert again == (made[0], False)
-    assert await notifications.rows("SELECT state FROM subscriptions") == [{"state": "active"}]
+    assert await notifications.rows(
+        "SELECT state, disabled_reason, failures_in_row, failing_since, rests_until FROM subscriptions"
+    ) == [
+        {
+            "state": "active",
+            "disabled_reason": None,
+            "failures_in_row": 0,
+            "failing_since": None,
+            "rests_until": None,
+        }
+    ]
+
+
+async def test_naming_a_callback_url_again_leaves_it_paused(notifications: Notifications) -> None:
+    made = await call_back(notifications.database)
+    await notifications.rows("UPDATE subscriptions SET state = 'paused'")
+
+    again = await call_back(notifications.database)
+
+    assert made is not None
+    assert again == (made[0], False)
+    assert await notifications.rows("SELECT state FROM subscriptions") == [{"state": "paused"}]
+
+
+async def test_a_paused_subscription_collects_deliveries(notifications: Notifications) -> None:
+    made = await notifications.subscribe(URL)
+    await notifications.rows("UPDATE subscriptions SET state = 'paused' WHERE id = :id", id=made.id)
+
+    event_id = await notifications.emit()
+
+    assert await notifications.rows("SELECT event_id FROM deliveries") == [{"event_id": event_id}]
 
 
 async def test_a_callback_url_hears_of_the_end_of_its_own_tasks_only(notifications: Notifications) -> None:
