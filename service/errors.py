@@ -11,7 +11,8 @@ GatewayError
 ├── NotFound 404              no such thing, or another client's
 ├── Conflict 409              the task stands where this cannot be done
 │   ├── AlreadySent
-│   └── AlreadyFinal
+│   ├── AlreadyFinal
+│   └── TaskNotEnded          come again: the same request joins the task
 ├── BodyTooLarge 413
 ├── UnsupportedMediaType 415
 ├── LimitReached 429          ours; carries Retry-After
@@ -24,6 +25,7 @@ GatewayError
 
 from dataclasses import dataclass
 from typing import ClassVar
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,16 @@ class AssetsGone(Conflict):
     """The files of the task are not stored any more; send the request anew."""
 
     code, title = "assets_gone", "Assets gone"
+
+
+class TaskNotEnded(Conflict):
+    """The task has not ended yet; the same request sent again joins it and waits on."""
+
+    code, title = "task_not_ended", "Task not ended"
+
+    def __init__(self, detail: str = "", *, task_id: UUID | None, retry_after_s: float) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
+        self.task_id = task_id
 
 
 class BodyTooLarge(GatewayError):

@@ -20,6 +20,7 @@ from service.tasks.asked import Asked, Begun, Claim, InlineCallback, Joined, Que
 from service.tasks.asset_store import store_assets
 from service.tasks.idempotency import take_key
 from service.tasks.store import moment_sql, stored, task_json
+from service.tasks.unanswered import note_unanswered
 from service.uploads.spool import Asset
 
 QUEUE_FULL_RETRY_AFTER_S = 30.0
@@ -50,6 +51,8 @@ async def _begin_now(resources: Resources, asked: Asked) -> Begun | Joined:
         earlier = await take_key(connection, asked.key, task_id) if asked.key else None
         if earlier is not None:
             return Joined(earlier)
+        if asked.unanswered is not None:
+            await note_unanswered(connection, task_id, asked.unanswered)
         was_unauthorized = await _take_slot(connection, settings)
         values = _values(settings, asked, task_id, has_slot=True)
         row = (await connection.execute(_INSERT, values)).one()
@@ -63,6 +66,8 @@ async def _begin_waiting(resources: Resources, asked: Asked) -> Queued | Joined:
         earlier = await take_key(connection, asked.key, task_id) if asked.key else None
         if earlier is not None:
             return Joined(earlier)
+        if asked.unanswered is not None:
+            await note_unanswered(connection, task_id, asked.unanswered)
         await refuse_overfull_queue(connection, resources.settings, asked.client, stored_bytes(assets))
         values = _values(resources.settings, asked, task_id, has_slot=False)
         row = (await connection.execute(_INSERT, values)).one()
@@ -135,6 +140,7 @@ def _values(settings: Settings, asked: Asked, task_id: UUID, has_slot: bool) -> 
         "slot_s": asked.slot_s or settings.upstream_slot_max_s,
         "look_s": settings.lease_s if has_slot else min(QUEUE_LOOK_S, wanted.deadline_s or QUEUE_LOOK_S),
         "callback_url": wanted.callback_url,
+        "callback_format": wanted.callback_format,
         "subscription_id": new_id(),
         "secret": new_signing_secret(),
         "event_id": new_id(),

@@ -23,6 +23,7 @@ class TaskRequest:
     client_reference: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     callback_url: str | None = None
+    callback_format: Literal["standard", "upstream"] = "standard"  # the bodies that `callback_url` gets
     deadline_s: float | None = None  # ended as failed when it has no end by then
     max_credits: Decimal | None = None
     priority: Literal["normal", "low"] = "normal"

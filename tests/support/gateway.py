@@ -90,6 +90,7 @@ def environment_of(database: Database, sandbox: Sandbox) -> dict[str, str]:
         "GATEWAY_API_KEYS": f"alpha:{ALPHA_KEY},beta:{BETA_KEY}",
         "GATEWAY_CALLBACK_SECRETS": CALLBACK_SECRET,
         "GATEWAY_OUTBOUND_ALLOW": "127.0.0.0/8",
+        "GATEWAY_IMAGE_ALLOW": "127.0.0.0/8",
         "GATEWAY_POLL_FLOOR_S": "0.2",
         "GATEWAY_DRAIN_TIMEOUT_S": "15",
     }

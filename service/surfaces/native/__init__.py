@@ -2,7 +2,16 @@
 
 from fastapi import APIRouter
 
-from service.surfaces.native import models, quotes, subscriptions, task_cancel, task_events, task_resubmit, tasks
+from service.surfaces.native import (
+    images,
+    models,
+    quotes,
+    subscriptions,
+    task_cancel,
+    task_events,
+    task_resubmit,
+    tasks,
+)
 
 __all__ = ["DESCRIPTION", "router"]
 
@@ -15,5 +24,5 @@ an API key, as `Authorization: Bearer <key>` or `X-Api-Key: <key>`. Every answer
 """
 
 router = APIRouter()
-for part in (models, quotes, tasks, task_events, task_cancel, task_resubmit, subscriptions):
+for part in (models, quotes, tasks, task_events, task_cancel, task_resubmit, images, subscriptions):
     router.include_router(part.router)
