@@ -10,14 +10,17 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 
 from service import callbacks
+from service.catalog.kept import Kept
 from service.catalog.models import Catalog
 from service.catalog.price import Prices, asked_of
 from service.clients.keys import Keyring
+from service.pictures.fetch import Pictures, open_pictures
 from service.resources import Resources, open_resources
 from service.settings import Settings
 from service.subscribers.deliver import open_delivery_loop
 from service.subscribers.guard import Guard
-from service.surfaces import native
+from service.surfaces import dropin, native, openai
+from service.tasks.attach import UnansweredRequests
 from service.tasks.dispatch import DispatchLoop
 from service.tasks.durations import Durations
 from service.tasks.in_flight import InFlight
@@ -56,10 +59,12 @@ def create_app(settings: Settings, role: Role) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json" if role is not Role.WORKER else None,
     )
-    problems.install_problems(app)
+    problems.install_problems(app, {**dropin.ERRORS, **openai.ERRORS})
     if role is not Role.WORKER:
         install_docs_page(app)
         app.include_router(native.router)
+        app.include_router(dropin.router)
+        app.include_router(openai.router)
         # First, since routes are matched in order and this is the path that every finished task takes.
         app.router.routes.insert(0, callbacks.route)
     app.include_router(health.router)
@@ -79,9 +84,11 @@ def _lifespan_of(settings: Settings, role: Role) -> Callable[[FastAPI], Abstract
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             resources = await stack.enter_async_context(open_resources(settings))
-            gateway = _gateway(resources)
+            gateway = _gateway(resources, await stack.enter_async_context(open_pictures(settings)))
             stack.push_async_callback(gateway.catalog.close)
             stack.push_async_callback(gateway.prices.close)
+            stack.push_async_callback(gateway.balance.close)
+            stack.push_async_callback(gateway.providers.close)
             loops = Loops(await _loops_of(role, gateway, stack))
             app.state.gateway = gateway
             app.state.health = health.Health(
@@ -99,16 +106,20 @@ def _lifespan_of(settings: Settings, role: Role) -> Callable[[FastAPI], Abstract
     return lifespan
 
 
-def _gateway(resources: Resources) -> Gateway:
+def _gateway(resources: Resources, pictures: Pictures) -> Gateway:
     return Gateway(
         resources=resources,
         catalog=Catalog(resources.upstream.models, resources.settings),
         prices=Prices(asked_of(resources.upstream), resources.settings.price_fresh_s),
+        balance=Kept(resources.upstream.credits, resources.settings.credits_fresh_s),
+        providers=Kept(resources.upstream.health, resources.settings.credits_fresh_s),
         keyring=Keyring(resources.settings.key_clients),
         watch=Watch(resources),
         durations=Durations(resources.db, resources.settings),
         in_flight=InFlight(),
         guard=Guard.of(resources.settings),
+        unanswered=UnansweredRequests(resources.db),
+        pictures=pictures,
     )
 
 
@@ -119,7 +130,7 @@ async def _loops_of(role: Role, gateway: Gateway, stack: AsyncExitStack) -> tupl
         loops += [await stack.enter_async_context(open_delivery_loop(resources))]
         loops += [DispatchLoop(resources), ReconcileLoop(resources), JanitorLoop(resources)]
     if role is not Role.WORKER:
-        loops.append(gateway.watch)
+        loops += [gateway.watch, gateway.unanswered]
     return (*loops, resources.bell)
 
 
