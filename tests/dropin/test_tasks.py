@@ -2,11 +2,13 @@
 
 from itertools import pairwise
 
+import orjson
 import pytest
 
 from tests.dropin.orders import CREATE, WISH, create, ended, flat, shown
 from tests.journeys.native_orders import picture
 from tests.support.gateway import Gateway, StartGateway
+from tests.support.receiver import Receiver
 from tests.support.sandbox import Sandbox
 from tests.support.waiting import eventually
 
@@ -210,15 +212,14 @@ def test_a_form_of_any_size_is_bounded(gateway: Gateway) -> None:
     assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(413, "body_too_large")] * 3
 
 
-def test_the_end_is_told_to_the_receive_url_whatever_the_client_does(gateway: Gateway, sandbox: Sandbox) -> None:
-    created = create(gateway.alpha, receive_url="http://127.0.0.1:9/hook")
+def test_the_end_is_told_to_the_receive_url_in_the_form_of_a_poll(gateway: Gateway, receiver: Receiver) -> None:
+    created = create(gateway.alpha, receive_url=receiver.url)
 
-    eventually(
-        lambda: gateway.database.value("SELECT count(*) FROM deliveries") == 1, what="its notification is on its way"
-    )
-    row = gateway.database.rows("SELECT url, inline FROM subscriptions")
-    assert row == [{"url": "http://127.0.0.1:9/hook", "inline": True}]
-    assert ended(gateway.alpha, created["task_id"])["status"] == "done"
+    told = receiver.wait_for(1)[0]
+
+    assert told.headers["Content-Type"] == "application/json"
+    assert orjson.loads(told.body) == gateway.alpha.get(f"/v1/task/{created['task_id']}").json()
+    assert orjson.loads(told.body)["status"] == "done"
 
 
 def test_a_receive_url_that_may_not_be_called_is_refused_by_its_name(gateway: Gateway) -> None:
