@@ -10,6 +10,7 @@ BENCHMARKS: Mapping[str, str] = {
     "uploads": "memory that 50 concurrent uploads add, against its limit",
     "callbacks": "callbacks a second, against pgbench doing the same statements",
     "generate": "CPU of a generate request at 16 and at 200 connections",
+    "dropin": "p50 and p99 that the gateway adds to price, create and poll, against a bare stand-in",
     "startup": "time to the first answer and idle memory, against a bare FastAPI application",
     "waiters": "memory and waking of 2,000 callers that wait, against their limits",
     "table_size": "submit, read and list at 1,000,000 tasks, against 1,000",

@@ -10,10 +10,12 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 
 from service import callbacks
+from service.catalog.kept import Kept
 from service.catalog.models import Catalog
 from service.catalog.price import Prices, asked_of
 from service.clients.keys import Keyring
 from service.db.partitions import PartitionLoop
+from service.pictures.fetch import Pictures, open_pictures
 from service.resources import Resources, open_resources
 from service.settings import Settings
 from service.subscribers.deliver import open_delivery_loop
@@ -23,7 +25,8 @@ from service.subscribers.ping import Pinger
 from service.subscribers.recover_loop import RecoverLoop
 from service.subscribers.sender import Sender, open_sender
 from service.subscribers.url_check import UrlCheck
-from service.surfaces import native
+from service.surfaces import dropin, native, openai
+from service.tasks.attach import UnansweredRequests
 from service.tasks.dispatch import DispatchLoop
 from service.tasks.durations import Durations
 from service.tasks.feed_watch import FeedWatch
@@ -63,10 +66,12 @@ def create_app(settings: Settings, role: Role) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json" if role is not Role.WORKER else None,
     )
-    problems.install_problems(app)
+    problems.install_problems(app, {**dropin.ERRORS, **openai.ERRORS})
     if role is not Role.WORKER:
         install_docs_page(app)
         app.include_router(native.router)
+        app.include_router(dropin.router)
+        app.include_router(openai.router)
         # First, since routes are matched in order and this is the path that every finished task takes.
         app.router.routes.insert(0, callbacks.route)
     app.include_router(health.router)
@@ -88,9 +93,12 @@ def _lifespan_of(settings: Settings, role: Role) -> Callable[[FastAPI], Abstract
         async with AsyncExitStack() as stack:
             resources = await stack.enter_async_context(open_resources(settings))
             sender = await stack.enter_async_context(open_sender(settings, Guard.of(settings)))
-            gateway = _gateway(resources, sender)
+            pictures = await stack.enter_async_context(open_pictures(settings))
+            gateway = _gateway(resources, sender, pictures)
             stack.push_async_callback(gateway.catalog.close)
             stack.push_async_callback(gateway.prices.close)
+            stack.push_async_callback(gateway.balance.close)
+            stack.push_async_callback(gateway.providers.close)
             loops = Loops(await _loops_of(role, gateway, stack))
             app.state.gateway = gateway
             app.state.health = health.Health(
@@ -108,12 +116,14 @@ def _lifespan_of(settings: Settings, role: Role) -> Callable[[FastAPI], Abstract
     return lifespan
 
 
-def _gateway(resources: Resources, sender: Sender) -> Gateway:
+def _gateway(resources: Resources, sender: Sender, pictures: Pictures) -> Gateway:
     guard, watch = Guard.of(resources.settings), Watch(resources)
     return Gateway(
         resources=resources,
         catalog=Catalog(resources.upstream.models, resources.settings),
         prices=Prices(asked_of(resources.upstream), resources.settings.price_fresh_s),
+        balance=Kept(resources.upstream.credits, resources.settings.credits_fresh_s),
+        providers=Kept(resources.upstream.health, resources.settings.credits_fresh_s),
         keyring=Keyring(resources.settings.key_clients),
         watch=watch,
         feed=FeedWatch(resources, watch),
@@ -122,6 +132,8 @@ def _gateway(resources: Resources, sender: Sender) -> Gateway:
         guard=guard,
         url_check=UrlCheck(guard),
         pinger=Pinger(resources.db, Encryption.of(resources.settings), sender),
+        unanswered=UnansweredRequests(resources.db),
+        pictures=pictures,
     )
 
 
@@ -133,7 +145,7 @@ async def _loops_of(role: Role, gateway: Gateway, stack: AsyncExitStack) -> tupl
         loops += [DispatchLoop(resources), ReconcileLoop(resources), JanitorLoop(resources)]
         loops += [RecoverLoop(resources), PartitionLoop(resources.db, resources.settings)]
     if role is not Role.WORKER:
-        loops += [gateway.watch, gateway.feed]
+        loops += [gateway.watch, gateway.feed, gateway.unanswered]
     return (*loops, resources.bell)
 
 

@@ -22,6 +22,7 @@ GatewayError
 
 from dataclasses import dataclass
 from typing import ClassVar
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,16 @@ class AssetsGone(Conflict):
     """The files of the task are not stored any more; send the request anew."""
 
     code, title = "assets_gone", "Assets gone"
+
+
+class TaskNotEnded(Conflict):
+    """The task has not ended yet; the same request sent again joins it and waits on."""
+
+    code, title = "task_not_ended", "Task not ended"
+
+    def __init__(self, detail: str = "", *, task_id: UUID | None, retry_after_s: float) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
+        self.task_id = task_id
 
 
 class BodyTooLarge(GatewayError):

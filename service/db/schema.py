@@ -6,7 +6,7 @@ from service.db.engine import Database
 from service.errors import GatewayError
 
 # Revisions are numbers, so that code can tell an older schema (refuse) from a newer one (a rollout under way: serve).
-NEEDED_REVISION = "0003"
+NEEDED_REVISION = "0004"
 
 _EXISTS = text("SELECT to_regclass('alembic_version') IS NOT NULL")
 _VERSION = text("SELECT version_num FROM alembic_version")

@@ -30,6 +30,7 @@ tasks = Table(
     Column("upstream_task_id", sa.Text),
     Column("progress", sa.SmallInteger),
     Column("images", pg.JSONB, nullable=False, server_default=text("'[]'")),
+    Column("image_sources", pg.JSONB),  # where they really are, when `images` shows URLs of the gateway
     Column("estimated_credits", sa.Numeric),
     Column("credits", sa.Numeric),  # what the upstream says it cost, once it says so
     Column("error_code", sa.Text),
@@ -110,6 +111,22 @@ idempotency_keys = Table(
     moment("created_at", optional=False),
     Index("idempotency_keys_task_idx", "task_id"),
     Index("idempotency_keys_created_idx", "created_at"),
+)
+
+# Requests that came without a key and were not answered with a 2xx yet: the same one that comes again joins the task.
+unanswered_requests = Table(
+    "unanswered_requests",
+    metadata,
+    Column("task_id", pg.UUID(as_uuid=True), primary_key=True),
+    words("client"),
+    words("route"),
+    Column("fingerprint", sa.LargeBinary, nullable=False),
+    Column("waiter", pg.UUID(as_uuid=True), nullable=False),  # the request that waits for the answer
+    moment("waiter_until", optional=False),  # its process is taken for dead after this, and the next one may join
+    moment("created_at", optional=False),
+    Index("unanswered_requests_identity_idx", "client", "route", "fingerprint"),
+    Index("unanswered_requests_waiter_key", "waiter", unique=True),
+    Index("unanswered_requests_created_idx", "created_at"),
 )
 
 # What was charged, refunded or corrected, never changed afterwards; sums of it are what tasks cost.

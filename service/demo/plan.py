@@ -86,6 +86,7 @@ class Plan:
         defaults = {
             "GATEWAY_CALLBACK_SECRETS": keys.callback_secret,
             "GATEWAY_OUTBOUND_ALLOW": LOOPBACK_NETWORK,
+            "GATEWAY_IMAGE_ALLOW": LOOPBACK_NETWORK,
             **self._defaults_beside_a_sandbox(),
         }
         chosen = {

@@ -71,6 +71,12 @@ class Settings(SurfaceSettings):
             raise ValueError("GATEWAY_PUBLIC_URL needs GATEWAY_CALLBACK_SECRETS: callbacks are verified with them")
         return self
 
+    @model_validator(mode="after")
+    def _image_urls_need_an_address(self) -> Self:
+        if self.image_urls == "gateway" and not self.public_url:
+            raise ValueError("GATEWAY_IMAGE_URLS=gateway needs GATEWAY_PUBLIC_URL: image URLs begin with it")
+        return self
+
     @property
     def lease_s(self) -> float:
         """How long a process may hold a submitting task: the call's longest time and a margin."""
@@ -102,6 +108,16 @@ class Settings(SurfaceSettings):
     def outbound_suffixes(self) -> tuple[str, ...]:
         """The host names of the allow-list; one that starts with a dot matches every name below it."""
         return suffixes_of(self.outbound_allow)
+
+    @property
+    def image_networks(self) -> tuple[Network, ...]:
+        """The networks that pictures may be fetched from."""
+        return networks_of(self.image_allow)
+
+    @property
+    def image_suffixes(self) -> tuple[str, ...]:
+        """The host names that pictures may be fetched from, as `outbound_suffixes` writes them."""
+        return suffixes_of(self.image_allow)
 
     def masked(self) -> dict[str, str]:
         """Every setting as one line of text for the start-up log; secrets show as stars."""

@@ -14,6 +14,7 @@ class SurfaceSettings(NotificationSettings):
     join_window_s: Seconds = Field(
         120.0, description="An identical drop-in request joins one that was never answered, for this long."
     )
+    credits_fresh_s: Seconds = Field(10.0, description="Balance and providers' health are asked for anew after this.")
     openai_wait_max_s: Seconds = Field(
         240.0, description="Longest wait in an OpenAI request; then the client library comes again and joins."
     )

@@ -1,21 +1,18 @@
 """Posts one notification and tells what came of it; the only place where a subscriber's server is called."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
-from ipaddress import ip_address
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
-from aiohttp.connector import AddrInfoType
 
 from service.db.engine import forbid_in_transaction
 from service.settings import Settings
+from service.subscribers.dial import ForbiddenAddress, dial_for, guarded_sockets
 from service.subscribers.guard import Guard
 from service.subscribers.retry import Answer, ErrorClass, read_retry_after
 from service.subscribers.target_url import UnreadableUrl, read_target_url
@@ -27,18 +24,6 @@ BODY_TIMEOUT_S = 3.0
 # Below the 5 s after which uvicorn and Node close an idle connection, perhaps just as the next POST arrives on it.
 KEEPALIVE_S = 4.0
 HEADERS: Mapping[str, str] = {"User-Agent": "image-gateway", "Content-Type": "application/json"}
-
-# The host of the URL being called, for the check of the address: aiohttp dials in the context of the request. Where it
-# is unknown the guard is at its strictest.
-_host: ContextVar[str] = ContextVar("host", default="")
-
-
-class ForbiddenAddress(OSError):
-    """The guard does not allow the address that was about to be dialled."""
-
-    def __init__(self) -> None:
-        # Always the same words: of several failures with the same text aiohttp passes on the first as it is.
-        super().__init__("the address is not on the operator's allow-list")
 
 
 class Sender:
@@ -55,7 +40,7 @@ class Sender:
         started_s = time.monotonic()
         try:
             target = read_target_url(url)
-            _host.set(target.host)
+            dial_for(target.host)
             timeout = _timeout(timeout_s or self._timeout_s, self._connect_timeout_s)
             async with self._session.post(
                 target.url, data=body, headers=headers, allow_redirects=False, timeout=timeout
@@ -75,18 +60,12 @@ async def open_sender(
     `resolver` looks up host names, the system's unless given. Whatever it answers, the guard judges what is dialled.
     """
 
-    def guarded_socket(addr_info: AddrInfoType) -> socket.socket:
-        family, kind, protocol, _, sockaddr = addr_info
-        if not guard.address_allowed(ip_address(sockaddr[0]), _host.get()):
-            raise ForbiddenAddress
-        return socket.socket(family, kind, protocol)
-
     connector = aiohttp.TCPConnector(
         # As many as can be in flight, also per host: waiting for a free connection would look like a slow receiver.
         limit=settings.delivery_max_in_flight,
         limit_per_host=0,
         keepalive_timeout=KEEPALIVE_S,
-        socket_factory=guarded_socket,
+        socket_factory=guarded_sockets(guard),
         resolver=resolver,
     )
     session = aiohttp.ClientSession(

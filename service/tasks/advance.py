@@ -1,7 +1,7 @@
 """Moves a task by what was learned about it: state, facts, evidence, event and deliveries in one statement."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
@@ -15,6 +15,7 @@ from service import telemetry
 from service.db.ids import new_id
 from service.db.listen import DELIVERIES, TASKS
 from service.resources import Resources
+from service.tasks.result_images import shown_images
 from service.tasks.state import EventType, Report, is_terminal
 from service.tasks.store import StoredTask, stored
 from service.tasks.transition import transition
@@ -151,8 +152,7 @@ def _count(news: News, applied: Applied) -> None:
 
 
 def _values(resources: Resources, news: News) -> dict[str, Any]:
-    images = [asdict(image) for image in news.images]
-    return {
+    return shown_images(resources, news.task_id, news.images) | {
         "id": news.task_id,
         "attempt": news.attempt,
         "claim_id": news.claim_id,
@@ -160,7 +160,6 @@ def _values(resources: Resources, news: News) -> dict[str, Any]:
         "progress": news.progress,
         "estimated_credits": news.estimated_credits,
         "credits": news.credits,
-        "images": images or None,
         "error_code": news.error_code,
         "error_message": news.error_message,
         "terminal": is_terminal(news.report),

@@ -18,6 +18,19 @@ class InlineCallback:
 
 
 @dataclass(frozen=True, slots=True)
+class Unanswered:
+    """What makes two requests the same wish (client, route, fingerprint), and the request that waits for its answer.
+
+    For surfaces whose clients send no Idempotency-Key: see `attach`.
+    """
+
+    client: str
+    route: str
+    fingerprint: bytes
+    waiter: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A checked request, whose it is, where its files lie, and its idempotency key if it came with one."""
 
@@ -26,6 +39,7 @@ class Asked:
     upload: SpoolFile | None
     key: IdempotencyKey | None = None
     slot_s: float | None = None  # how long it holds its slot at most; None: as long as any may
+    unanswered: Unanswered | None = None  # kept with the task until the request is answered
 
 
 @dataclass(frozen=True, slots=True)

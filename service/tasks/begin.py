@@ -22,6 +22,7 @@ from service.tasks.asked import Asked, Begun, Claim, InlineCallback, Joined, Que
 from service.tasks.asset_store import store_assets
 from service.tasks.idempotency import take_key
 from service.tasks.store import moment_sql, stored, task_json
+from service.tasks.unanswered import note_unanswered
 from service.uploads.spool import Asset
 
 QUEUE_FULL_RETRY_AFTER_S = 30.0
@@ -52,6 +53,8 @@ async def _begin_now(resources: Resources, asked: Asked) -> Begun | Joined:
         earlier = await take_key(connection, asked.key, task_id) if asked.key else None
         if earlier is not None:
             return Joined(earlier)
+        if asked.unanswered is not None:
+            await note_unanswered(connection, task_id, asked.unanswered)
         was_unauthorized = await _take_slot(connection, settings)
         values = _values(settings, asked, task_id, has_slot=True)
         row = (await connection.execute(_INSERT, values)).one()
@@ -65,6 +68,8 @@ async def _begin_waiting(resources: Resources, asked: Asked) -> Queued | Joined:
         earlier = await take_key(connection, asked.key, task_id) if asked.key else None
         if earlier is not None:
             return Joined(earlier)
+        if asked.unanswered is not None:
+            await note_unanswered(connection, task_id, asked.unanswered)
         await refuse_overfull_queue(connection, resources.settings, asked.client, stored_bytes(assets))
         values = _values(resources.settings, asked, task_id, has_slot=False)
         row = (await connection.execute(_INSERT, values)).one()

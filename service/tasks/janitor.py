@@ -1,4 +1,4 @@
-"""The loop that tidies: assets and idempotency keys that have outlived their use."""
+"""The loop that tidies: assets, idempotency keys and unanswered requests that have outlived their use."""
 
 import asyncio
 
@@ -6,6 +6,7 @@ import structlog
 from sqlalchemy import text
 
 from service.resources import Resources
+from service.tasks.unanswered import FORGET_OLD
 
 REST_S = 60.0
 TASKS_AT_ONCE = 100
@@ -27,10 +28,13 @@ class JanitorLoop:
         """One portion of each; soon again while there is more."""
         keep_s = self._resources.settings.asset_keep_s
         assets = await self._resources.db.statement(_ASSETS, {"keep_s": keep_s, "most": TASKS_AT_ONCE})
-        keys = await self._resources.db.statement(_KEYS, {"life_s": KEY_LIFE_S, "most": TASKS_AT_ONCE * 10})
-        if assets or keys:
-            log.info("tidied", tasks_with_assets=len(assets), idempotency_keys=len(keys))
-        return REST_S if len(assets) < TASKS_AT_ONCE and len(keys) < TASKS_AT_ONCE * 10 else 1.0
+        of_age = {"life_s": KEY_LIFE_S, "most": TASKS_AT_ONCE * 10}
+        keys = await self._resources.db.statement(_KEYS, of_age)
+        unanswered = await self._resources.db.statement(FORGET_OLD, of_age)
+        if assets or keys or unanswered:
+            log.info("tidied", tasks_with_assets=len(assets), idempotency_keys=len(keys), unanswered=len(unanswered))
+        is_done = len(assets) < TASKS_AT_ONCE and max(len(keys), len(unanswered)) < TASKS_AT_ONCE * 10
+        return REST_S if is_done else 1.0
 
     async def drain(self) -> None:
         """Nothing outlives a turn."""

@@ -20,6 +20,7 @@ from service.tasks.asset_store import store_assets
 from service.tasks.begin import refuse_overfull_queue, stored_bytes
 from service.tasks.idempotency import free_key
 from service.tasks.schemas import TaskRequest
+from service.tasks.unanswered import forget_unanswered
 from service.uploads.spool import SpoolFile
 from service.upstream.client import CreateRequest
 from service.upstream.outcome import Accepted, NotAccepted, Refused, SubmitOutcome, Unknown
@@ -89,10 +90,11 @@ async def _store(resources: Resources, claim: Claim, sendable: Sendable, outcome
 
 
 async def _fail_uncharged(resources: Resources, news: News) -> Applied:
-    """Fail the task and free its idempotency key in one commit: its caller gets an error and may try again."""
+    """Fail the task and let go of its request in one commit: the caller gets an error and may try again."""
     async with resources.db.transaction() as connection:
         applied = await apply_news(connection, resources, news)
         await free_key(connection, news.task_id)
+        await forget_unanswered(connection, news.task_id)
     announce(resources, news, applied)
     return applied
 

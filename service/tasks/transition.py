@@ -34,6 +34,7 @@ def transition(report: Report) -> TextClause:
         bindparam("id", type_=pg.UUID(as_uuid=True)),
         bindparam("claim_id", type_=pg.UUID(as_uuid=True)),
         bindparam("images", type_=pg.JSONB(none_as_null=True)),
+        bindparam("image_sources", type_=pg.JSONB(none_as_null=True)),
     )
 
 
@@ -105,6 +106,7 @@ new AS (
         progress = f.progress,
         credits = f.cost,
         images = CASE WHEN f.moved THEN COALESCE(:images, t.images) ELSE t.images END,
+        image_sources = CASE WHEN f.moved THEN COALESCE(:image_sources, t.image_sources) ELSE t.image_sources END,
         error_code = CASE WHEN f.moved AND f.new_state = 'failed'
             THEN COALESCE(t.error_code, CAST(:error_code AS text)) ELSE t.error_code END,
         error_message = CASE WHEN f.moved AND f.new_state = 'failed'

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from python_multipart.multipart import parse_options_header
 
-from service.errors import MalformedBody, UnknownField
+from service.errors import FieldError, MalformedBody, UnknownField
 
 MAX_FILENAME_LENGTH = 200
 MAX_SHOWN_NAME_LENGTH = 100
@@ -65,7 +65,8 @@ def read_part_head(headers: Mapping[bytes, bytes], file_fields: frozenset[str]) 
     if name in file_fields:
         return PartHead(name, filename or "")
     if filename is not None or name in MISTAKEN_FIELDS:
-        raise UnknownField(misnamed_file_field(name, file_fields))
+        told = misnamed_file_field(name, file_fields)
+        raise UnknownField(told, fields=(FieldError(name[:MAX_SHOWN_NAME_LENGTH], told),))
     return PartHead(name, None)
 
 

@@ -1,4 +1,4 @@
-"""Which client is calling: an API key in `Authorization: Bearer`, `X-Api-Key` or `xi-api-key` names it."""
+"""Which client is calling: an API key in `Authorization` (`Bearer` or bare), `X-Api-Key` or `xi-api-key` names it."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -20,6 +20,8 @@ KEY_HEADERS = ("x-api-key", "xi-api-key")
 def presented_key(headers: Mapping[str, str]) -> str | None:
     """The key that the request shows, None when it shows none; `Authorization` goes before the other headers."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
+    if scheme and not key:
+        return scheme  # the key as it is, which some clients of the image API send
     if scheme:
         return key.strip() if scheme.lower() == "bearer" else None
     return next((headers[name] for name in KEY_HEADERS if name in headers), None)

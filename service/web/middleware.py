@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import GatewayError
 from service.telemetry import Timings, requests_seconds, timings
-from service.web.problems import problem_response
+from service.web.problems import error_response
 from service.web.request_id import begin_request
 
 UNMATCHED = "(no route)"
@@ -79,7 +79,7 @@ class _Answer:
         """Answer 500, if nothing was sent yet; a cut answer cannot be mended."""
         if self.status:
             return
-        await problem_response(GatewayError())(scope, receive, self.send)
+        await error_response(scope, GatewayError())(scope, receive, self.send)
 
     def _server_timing(self) -> str:
         spent = {"db": 0.0, "upstream": 0.0, **self.timings.seconds, "total": self.seconds}

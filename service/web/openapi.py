@@ -14,6 +14,7 @@ _REASONS: Mapping[int, str] = {
     400: "The request cannot be read, or has a field or parameter that is not taken here.",
     401: "No valid API key.",
     402: "It would cost more than `max_credits`; `detail` names the price. Nothing was stored or sent.",
+    403: "The signature of the URL is not ours, or it has expired.",
     404: "No such resource, or another client's.",
     409: "It stands where this cannot be done; `code` tells what is in the way.",
     413: "The body, a file in it, or its fields together are too large.",
@@ -21,6 +22,7 @@ _REASONS: Mapping[int, str] = {
     422: "At least one value is wrong; `errors` names each field and the remedy. Or the image API refused the request.",
     429: "A limit is reached; try again after `Retry-After` seconds.",
     502: "The image API refused the gateway's own account, or answered with an error; nothing was charged.",
+    504: "The image API, or where it keeps its pictures, did not answer in time.",
     503: "Not possible now, and nothing was charged; try again after `Retry-After` seconds.",
 }
 _RETRY_AFTER = {

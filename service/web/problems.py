@@ -1,8 +1,9 @@
-"""Every error as an RFC 9457 problem: `application/problem+json` with a stable code and the request's id."""
+"""Every error as an answer: an RFC 9457 problem with a stable code, or what the surface of the path has instead."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from math import ceil
+from types import MappingProxyType
 
 import orjson
 from fastapi import FastAPI
@@ -13,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 from service.errors import (
     BadRequest,
@@ -31,7 +33,11 @@ from service.errors import (
 )
 from service.web.request_id import current_request_id
 
+ErrorAnswer = Callable[[GatewayError, int, Mapping[str, str]], Response]
+"""A surface's own form of an error: from the error, its status, and the headers that belong to it."""
+
 MEDIA_TYPE = "application/problem+json"
+PROBLEMS_ONLY: Mapping[str, ErrorAnswer] = MappingProxyType({})
 MAX_FIELD_LENGTH = 120
 
 _BY_STATUS: Mapping[int, type[GatewayError]] = {
@@ -69,10 +75,25 @@ class Problem(BaseModel):
 def problem_response(
     error: GatewayError, headers: Mapping[str, str] | None = None, status: int | None = None
 ) -> Response:
-    """The error as an answer, with Retry-After and WWW-Authenticate where they belong; `status` overrules its own."""
-    status = status or _status(error)
-    merged = {**_headers(error), **(headers or {})}
+    """The error as a problem, with Retry-After and WWW-Authenticate where they belong; `status` overrules its own."""
+    status = status or error_status(error)
+    merged = {**error_headers(error), **(headers or {})}
     return Response(orjson.dumps(problem_json(error, status)), status, merged, media_type=MEDIA_TYPE)
+
+
+def error_response(
+    scope: Scope, error: GatewayError, headers: Mapping[str, str] | None = None, status: int | None = None
+) -> Response:
+    """The error in the form of the surface that the path belongs to, whether a route was found there or not."""
+    answers: Mapping[str, ErrorAnswer] = scope["app"].state.error_answers
+    path: str = scope["path"]
+    answer = next((answers[prefix] for prefix in answers if path.startswith(prefix)), problem_response_of)
+    return answer(error, status or error_status(error), {**error_headers(error), **(headers or {})})
+
+
+def problem_response_of(error: GatewayError, status: int, headers: Mapping[str, str]) -> Response:
+    """The form of every path that no surface claims."""
+    return problem_response(error, headers, status)
 
 
 def problem_json(error: GatewayError, status: int) -> dict[str, object]:
@@ -82,18 +103,22 @@ def problem_json(error: GatewayError, status: int) -> dict[str, object]:
         "title": error.title,
         "status": status,
         "code": error.code,
-        "detail": _clean(error.detail),
+        "detail": clean(error.detail),
         "request_id": current_request_id(),
     }
     if error.fields:
-        problem["errors"] = [{"field": _clean(each.field), "message": _clean(each.message)} for each in error.fields]
+        problem["errors"] = [{"field": clean(each.field), "message": clean(each.message)} for each in error.fields]
     if isinstance(error, UpstreamError):
         problem |= {"upstream_status": error.upstream_status, "upstream_code": error.upstream_code}
     return {name: value for name, value in problem.items() if value is not None}
 
 
-def install_problems(app: FastAPI) -> None:
-    """Answer every error that a route raises with a problem; what nobody raised on purpose is the middleware's."""
+def install_problems(app: FastAPI, answers: Mapping[str, ErrorAnswer] = PROBLEMS_ONLY) -> None:
+    """Answer every error that a route raises, with a problem or in the form that `answers` names for the path's prefix.
+
+    What nobody raised on purpose is the middleware's.
+    """
+    app.state.error_answers = answers
     app.add_exception_handler(GatewayError, _answer_gateway_error)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
@@ -114,25 +139,26 @@ def _field_error(error: ErrorDetails) -> FieldError:
     return FieldError(".".join(named)[:MAX_FIELD_LENGTH] or "body", message)
 
 
-async def _answer_gateway_error(_: Request, exc: Exception) -> Response:
+async def _answer_gateway_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, GatewayError)
-    return problem_response(exc)
+    return error_response(request.scope, exc)
 
 
 async def _answer_http_exception(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     kind = _BY_STATUS.get(exc.status_code)
     if kind is MethodNotAllowed:
-        return problem_response(MethodNotAllowed(), {"Allow": ", ".join(_allowed_methods(request))})
-    return problem_response(_unnamed(exc.status_code) if kind is None else kind(), exc.headers, exc.status_code)
+        return error_response(request.scope, kind(), {"Allow": ", ".join(_allowed_methods(request))})
+    error = _unnamed(exc.status_code) if kind is None else kind()
+    return error_response(request.scope, error, exc.headers, exc.status_code)
 
 
-async def _answer_validation_error(_: Request, exc: Exception) -> Response:
+async def _answer_validation_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)
     errors = exc.errors()
     if any(each["type"] == "json_invalid" for each in errors):
-        return problem_response(MalformedBody("The body is not valid JSON."))
-    return problem_response(validation_problem(errors))
+        return error_response(request.scope, MalformedBody("The body is not valid JSON."))
+    return error_response(request.scope, validation_problem(errors))
 
 
 def _allowed_methods(request: Request) -> list[str]:
@@ -152,14 +178,15 @@ def _unnamed(status: int) -> GatewayError:
     return kind(phrase)
 
 
-def _status(error: GatewayError) -> int:
+def error_status(error: GatewayError) -> int:
     """The error's own status, but 502 where the image API refused the gateway's account and not the request."""
     if isinstance(error, UpstreamRefused) and error.upstream_status in _ACCOUNT_REFUSALS:
         return int(HTTPStatus.BAD_GATEWAY)
     return error.status
 
 
-def _headers(error: GatewayError) -> dict[str, str]:
+def error_headers(error: GatewayError) -> dict[str, str]:
+    """What every answer with this error carries, whatever its form."""
     headers = {"Cache-Control": "no-store"}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, ceil(error.retry_after_s)))
@@ -168,5 +195,6 @@ def _headers(error: GatewayError) -> dict[str, str]:
     return headers
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """The text as valid Unicode: lone surrogates, which no JSON writer takes, become question marks."""
     return text.encode("utf-8", "replace").decode()

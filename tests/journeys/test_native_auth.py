@@ -41,10 +41,11 @@ def test_nothing_answers_without_a_key(gateway: Gateway, method: str, path: str)
     [
         {"Authorization": f"Bearer {ALPHA_KEY}"},
         {"Authorization": f"bearer   {ALPHA_KEY}"},
+        {"Authorization": ALPHA_KEY},
         {"X-Api-Key": ALPHA_KEY},
         {"xi-api-key": ALPHA_KEY},
     ],
-    ids=["bearer", "bearer in other letters", "X-Api-Key", "xi-api-key"],
+    ids=["bearer", "bearer in other letters", "bare", "X-Api-Key", "xi-api-key"],
 )
 def test_a_key_is_taken_from_each_header(gateway: Gateway, headers: dict[str, str]) -> None:
     assert gateway.anonymous.get("/api/v1/tasks", headers=headers).status_code == 200
@@ -57,10 +58,19 @@ def test_a_key_is_taken_from_each_header(gateway: Gateway, headers: dict[str, st
         {"Authorization": f"Bearer {ALPHA_KEY}x"},
         {"Authorization": f"Basic {ALPHA_KEY}"},
         {"Authorization": "Bearer"},
+        {"Authorization": f"{ALPHA_KEY}x"},
         {"X-Api-Key": ""},
         {"Authorization": "Bearer wrong-key-0123456789", "X-Api-Key": ALPHA_KEY},
     ],
-    ids=["unknown", "with a letter more", "Basic", "no key at all", "empty", "wrong in Authorization, right beside it"],
+    ids=[
+        "unknown",
+        "with a letter more",
+        "Basic",
+        "no key at all",
+        "bare and unknown",
+        "empty",
+        "wrong in Authorization, right beside it",
+    ],
 )
 def test_any_other_key_is_refused(gateway: Gateway, headers: dict[str, str]) -> None:
     assert gateway.anonymous.get("/api/v1/tasks", headers=headers).status_code == 401

@@ -1,4 +1,4 @@
-"""What has outlived its use is deleted: stored assets and idempotency keys, and only those that nobody needs."""
+"""What has outlived its use is deleted: stored assets, keys and unanswered requests, and only what nobody needs."""
 
 from tests.journeys.orders import create, create_with_assets, ended, picture
 from tests.support.gateway import ALPHA_KEY, Gateway, StartGateway
@@ -6,6 +6,11 @@ from tests.support.sandbox import Sandbox
 from tests.support.waiting import eventually
 
 KEYS = "SELECT count(*) FROM idempotency_keys"
+UNANSWERED = """
+INSERT INTO unanswered_requests (task_id, client, route, fingerprint, waiter, created_at)
+SELECT gen_random_uuid(), 'alpha', 'create', '', gen_random_uuid(), now() - age
+FROM unnest(ARRAY[interval '25 hours', interval '23 hours']) AS age
+"""
 CHUNKS = "SELECT count(DISTINCT task_id) FROM asset_chunks"
 
 
@@ -37,3 +42,13 @@ def test_assets_and_keys_go_a_day_after_the_end(start_gateway: StartGateway, san
     assert stored == (2, 2)
     assert str(gateway.database.value("SELECT task_id FROM asset_chunks LIMIT 1")) == young
     assert gateway.database.value("SELECT stored_bytes FROM tasks WHERE id = $1", old) == 0
+
+
+def test_a_request_that_was_never_answered_is_forgotten_after_a_day(start_gateway: StartGateway) -> None:
+    gateway = start_gateway(role="api")
+    gateway.database.execute(UNANSWERED)
+
+    start_gateway(role="worker")
+
+    look = "SELECT array_agg(now() - created_at < interval '1 day') FROM unanswered_requests"
+    eventually(lambda: gateway.database.value(look) == [True], what="the younger one alone is left")

@@ -93,6 +93,7 @@ def environment_of(database: Database, sandbox: Sandbox) -> dict[str, str]:
         "GATEWAY_CALLBACK_SECRETS": CALLBACK_SECRET,
         "GATEWAY_ENCRYPTION_KEYS": ENCRYPTION_KEY,
         "GATEWAY_OUTBOUND_ALLOW": "127.0.0.0/8",
+        "GATEWAY_IMAGE_ALLOW": "127.0.0.0/8",
         "GATEWAY_POLL_FLOOR_S": "0.2",
         # GATEWAY_TEST_LISTEN=false runs every test as behind a pooler, where polling does all.
         "GATEWAY_LISTEN": os.environ.get("GATEWAY_TEST_LISTEN", "true"),

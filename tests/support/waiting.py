@@ -31,3 +31,8 @@ async def eventually_async(
 
 def _too_late(timeout_s: float, what: str, found: object) -> str:
     return f"not within {timeout_s:g} s: {what or 'the condition'}; last seen: {found!r}"
+
+
+def pause() -> None:
+    """Between two polls of a client that polls: how such clients fare is what is tested."""
+    time.sleep(POLL_S)

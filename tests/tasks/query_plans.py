@@ -9,7 +9,20 @@ import orjson
 from sqlalchemy import Executable, Row, TextClause, TextualSelect, text
 
 from service.db.engine import Database
-from service.tasks import accounts, begin, dispatch, due, durations, janitor, poll_budget, queue_place, search, store
+from service.tasks import (
+    accounts,
+    begin,
+    dispatch,
+    due,
+    durations,
+    janitor,
+    poll_budget,
+    queue_place,
+    search,
+    store,
+    upstream_view,
+)
+from service.tasks import unanswered as unanswered_requests
 from service.tasks.store import TaskFilter, list_tasks
 
 CLIENTS = ("client-0", "client-1", "client-2", "client-3", "client-4")
@@ -44,6 +57,9 @@ SELECT gen_random_uuid(), client, 'task.' || word, id, '{}'
 FROM tasks, unnest(ARRAY['processing', 'succeeded']) AS word;
 INSERT INTO idempotency_keys (client, route, key, fingerprint, task_id, created_at)
 SELECT client, 'createTask', client_reference, '', id, now() - interval '20 hours' FROM tasks;
+INSERT INTO unanswered_requests (task_id, client, route, fingerprint, waiter, waiter_until, created_at)
+SELECT id, client, 'createTask', client_reference::bytea, id, now() - interval '1 hour', now() - interval '1 hour'
+FROM tasks;
 INSERT INTO asset_chunks (task_id, asset_number, chunk_number, content)
 SELECT id, 0, n, '' FROM (SELECT id FROM tasks LIMIT 2000) AS few, generate_series(0, 4) AS n;
 INSERT INTO accounts (name) VALUES ('default');
@@ -65,6 +81,7 @@ def queries() -> dict[str, Query]:
     ages = {"max_age_s": 86_400.0, "lease_s": 90.0, "most": 20}
     budget = {"per_s": 5.0, "burst": 5.0}
     pick = {"claim_id": A_TASK, "free": 20, "lease_s": 150.0, "slot_s": 3600.0, "slots_s": {}}
+    asked = {"route": "createTask", "fingerprint": b"order-1", "waiter": A_TASK, "lease_s": 15.0}
     looks = {"models": ["model-1"], "looks_s": [30.0], "max_age_s": 86_400.0, "most": 20}
     return {
         "claim for dispatch": Query(dispatch._PICK, account | pick),
@@ -72,6 +89,8 @@ def queries() -> dict[str, Query]:
         "is anything waiting, asked before a submission": Query(begin._WAITING, account),
         "count of slots": Query(accounts._COUNT, account),
         "count of the queue": Query(begin._QUEUE, client),
+        "a poll in the image API's form": Query(upstream_view._SHOW, {"id": A_TASK, "client": "client-1"}),
+        "a page of the image API's list": Query(upstream_view._PAGE, {"client": "client-1", "limit": 20, "offset": 40}),
         "place in the queue": Query(queue_place._PLACE, account | {"id": A_WAITING_TASK}),
         "due by the clock": Query(due._CLAIM_WITHOUT_ASKING, ages),
         "due for a poll": Query(poll_budget._CLAIM, account | ages | budget),
@@ -80,6 +99,12 @@ def queries() -> dict[str, Query]:
         "ids that are ours": Query(search._OURS, account | {"ids": ["upstream-30", "nobody's"]}),
         "versions for waiters": Query(store._VERSIONS, {"ids": [A_TASK]}),
         "measured durations": Query(durations._MEASURE, {"looked_at": 5000, "enough": 5}),
+        "a request joins": Query(unanswered_requests._TAKE, client | asked | {"left": [A_TASK], "window_s": 7200.0}),
+        "waiters that wait on": Query(unanswered_requests._RENEW, {"waiters": [A_TASK], "lease_s": 15.0}),
+        "a waiter that leaves": Query(unanswered_requests._RELEASE, {"waiter": A_TASK}),
+        "answered requests": Query(unanswered_requests._FORGET, {"waiters": [A_TASK]}),
+        "an uncharged task's request": Query(unanswered_requests._FORGET_TASK, {"task_id": A_TASK}),
+        "requests to forget": Query(unanswered_requests.FORGET_OLD, {"life_s": 86_400.0, "most": 1000}),
         "keys to forget": Query(janitor._KEYS, {"life_s": 86_400.0, "most": 1000}),
         "assets to forget": Query(janitor._ASSETS, {"keep_s": 86_400.0, "most": 100}),
     }
@@ -133,6 +158,7 @@ def nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def whole_table_reads(plan: Mapping[str, Any]) -> list[str]:
     """The steps that read every row of a table that grows."""
     growing = {"tasks", "events", "reports", "deliveries", "idempotency_keys", "asset_chunks", "ledger"}
+    growing |= {"unanswered_requests"}
     return [
         f"{step['Node Type']} on {step['Relation Name']}"
         for step in nodes(plan)

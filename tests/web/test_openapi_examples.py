@@ -15,6 +15,7 @@ from tests.support.gateway import Gateway, StartGateway
 
 DOCUMENT: dict[str, Any] = create_app(Settings(), Role.ALL).openapi()
 JSON, FORM, PROBLEM = "application/json", "multipart/form-data", "application/problem+json"
+URLENCODED = "application/x-www-form-urlencoded"
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -42,8 +43,16 @@ def sent(client: httpx.Client, method: str, path: str, media_type: str, value: d
     if media_type == JSON:
         return client.request(method, path, json=value)
     texts = {name: text if isinstance(text, str) else orjson.dumps(text).decode() for name, text in value.items()}
-    files = [("assets", (f"image{n}.png", picture(), "image/png")) for n, _ in enumerate(value["assets"], 1)]
-    parts = [(name, (None, text)) for name, text in texts.items() if name != "assets"]
+    if media_type == URLENCODED:
+        return client.request(method, path, data=texts)
+    is_file = {name: "<the bytes of " in text for name, text in texts.items()}
+    files = [
+        (name, (f"image{n}.png", picture(), "image/png"))
+        for name, listed in value.items()
+        for n in range(len(listed) if isinstance(listed, list) else 1)
+        if is_file[name]
+    ]
+    parts = [(name, (None, text)) for name, text in texts.items() if not is_file[name]]
     return client.request(method, path, files=[*parts, *files])
 
 

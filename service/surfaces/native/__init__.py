@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from service.surfaces.native import (
     deliveries,
     event_feed,
+    images,
     models,
     quotes,
     recoveries,
@@ -35,6 +36,7 @@ for part in (
     task_events,
     task_cancel,
     task_resubmit,
+    images,
     subscriptions,
     subscription_actions,
     subscription_stats,

@@ -83,3 +83,18 @@ FOLLOWED: Responses = {
     204: {"description": "You have all of its events already, and it has ended: there is no reason to come back."},
     **problem_answers(400, 401, 404, 429, 503),
 }
+PICTURED: Responses = {
+    200: {
+        "description": "The picture.",
+        "content": {
+            media_type: {"schema": {"type": "string", "contentMediaType": media_type}, "example": "<its bytes>"}
+            for media_type in _IMAGE_TYPES.split(", ")
+        },
+        "headers": {
+            "ETag": {"description": "Changes never.", "schema": {"type": "string"}},
+            "Content-Disposition": {"description": "A name for the file.", "schema": {"type": "string"}},
+        },
+    },
+    304: not_modified("You hold it already."),
+    **problem_answers(400, 401, 403, 404, 409, 422, 502, 503, 504),
+}

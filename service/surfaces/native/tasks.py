@@ -1,8 +1,8 @@
 """/api/v1/tasks: create, get (and wait), list. Thin: the work is in service/tasks."""
 
 import re
-from contextlib import ExitStack, nullcontext, suppress
-from dataclasses import asdict, replace
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from typing import Annotated
 
 import orjson
@@ -10,11 +10,10 @@ from fastapi import APIRouter, Header, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.catalog.check import Wanted, problems
-from service.errors import FieldError, GatewayError, InvalidRequest
+from service.catalog.check import Wanted
+from service.errors import GatewayError
 from service.surfaces.native import task_answers as answers
 from service.surfaces.native.cursor import read_cursor, write_cursor
-from service.surfaces.native.idempotency import idempotency_key
 from service.surfaces.native.priced import priced_response
 from service.surfaces.native.shapes import (
     AcceptedTask,
@@ -32,10 +31,13 @@ from service.tasks.idempotency import IdempotencyKey, is_bound
 from service.tasks.queue_place import queue_place
 from service.tasks.schemas import TaskRequest
 from service.tasks.store import StoredTask, TaskFilter, get_task, list_tasks
-from service.tasks.submit import Submitted, submit_task
 from service.web.auth import SECURITY, Client
 from service.web.context import Gateway, GatewayParts
 from service.web.etag import is_held
+from service.web.generate import checked, submitted
+from service.web.idempotency import idempotency_key
+
+CREATE_ROUTE = "POST /api/v1/tasks"
 
 router = APIRouter(prefix="/api/v1", tags=["tasks"], dependencies=[*SECURITY])
 
@@ -66,19 +68,19 @@ async def create_task(
     with ExitStack() as stack:
         upload = stack.enter_context(gateway.resources.spool.open())
         asked = await read_task_request(request, upload, gateway.resources.settings)
-        wanted, priceable = await _checked(gateway, asked.wanted)
+        wanted, priceable = await checked(gateway, asked.wanted)
         if asked.validate_only:
             await _refuse_too_dear(gateway, wanted, priceable, None)
             return priced_response(priceable, await gateway.prices.quote(priceable), {"valid": True})
-        key = idempotency_key(headers.idempotency_key, gateway.resources.settings, client, wanted)
+        key = idempotency_key(headers.idempotency_key, gateway.resources.settings, client, CREATE_ROUTE, wanted)
         slot_s = (await gateway.durations.slots_s()).get(wanted.model_id)
         await _refuse_too_dear(gateway, wanted, priceable, key)
         # From here on the paid call owns the upload: it goes on even if this request is canceled.
         stack.pop_all()
-    submitted = await gateway.in_flight.run(_submitted(gateway, Asked(client, wanted, upload, key, slot_s)))
-    task, wait_s = submitted.task, min(_preferred_wait_s(headers.prefer), gateway.resources.settings.wait_max_s)
+    kept = await gateway.in_flight.run(submitted(gateway, Asked(client, wanted, upload, key, slot_s)))
+    task, wait_s = kept.task, min(_preferred_wait_s(headers.prefer), gateway.resources.settings.wait_max_s)
     told = {"Location": f"/api/v1/tasks/{task.id}"}
-    if submitted.is_replay:
+    if kept.is_replay:
         told["Idempotency-Replayed"] = "true"
     if wait_s:
         # Paid by now: what keeps us from waiting (too many do, no database) must not read as a failure, for a client
@@ -86,7 +88,7 @@ async def create_task(
         with suppress(GatewayError):
             task = await _awaited(gateway, client, task, None, wait_s)
         told["Preference-Applied"] = f"wait={wait_s:g}"
-    beside = {"callback": asdict(submitted.callback)} if submitted.callback else None
+    beside = {"callback": asdict(kept.callback)} if kept.callback else None
     return task_response(task, told, status=200 if wait_s and task.is_final else 202, beside=beside)
 
 
@@ -141,33 +143,6 @@ async def _queue_place(gateway: Gateway, task: StoredTask) -> dict[str, object] 
     return {"queue": asdict(place)} if place else None
 
 
-async def _submitted(gateway: Gateway, asked: Asked) -> Submitted:
-    with asked.upload or nullcontext():
-        return await submit_task(gateway.resources, asked)
-
-
-async def _checked(gateway: Gateway, asked: TaskRequest) -> tuple[TaskRequest, Wanted]:
-    """The request as it will be stored and as it is priced, or InvalidRequest with all that is wrong."""
-    listing = await gateway.catalog.current()
-    wanted = Wanted(
-        model_id=asked.model_id,
-        generations_count=asked.generations_count,
-        model_parameters=asked.model_parameters,
-        asset_count=len(asked.assets),
-        prompt=asked.prompt,
-    )
-    wrong = [*problems(listing.models, wanted), *_deadline(asked, gateway.resources.settings.task_max_age_s)]
-    callback_url = asked.callback_url
-    if callback_url is not None:
-        try:
-            callback_url = await gateway.url_check.checked(callback_url)
-        except InvalidRequest as exc:
-            wrong += exc.fields
-    if wrong:
-        raise InvalidRequest(*wrong)
-    return replace(asked, callback_url=callback_url), wanted
-
-
 async def _refuse_too_dear(
     gateway: Gateway, wanted: TaskRequest, priceable: Wanted, key: IdempotencyKey | None
 ) -> None:
@@ -175,13 +150,6 @@ async def _refuse_too_dear(
     if wanted.max_credits is None or (key is not None and await is_bound(gateway.resources.db, key)):
         return
     await gateway.prices.refuse_above(priceable, wanted.max_credits)
-
-
-def _deadline(asked: TaskRequest, max_age_s: float) -> list[FieldError]:
-    """What is wrong with the deadline: it cannot be later than the end that every task has."""
-    if asked.deadline_s is None or asked.deadline_s <= max_age_s:
-        return []
-    return [FieldError("deadline_s", f"must be at most {max_age_s:g}, the longest age of a task here")]
 
 
 async def _awaited(

@@ -7,15 +7,13 @@ from service.settings import Settings
 from service.tasks.idempotency import IdempotencyKey, fingerprint_of
 from service.tasks.schemas import TaskRequest
 
-CREATE_ROUTE = "POST /api/v1/tasks"
-
 _KEY = re.compile(r"[!-~]{1,255}")
 
 
 def idempotency_key(
-    presented: str | None, settings: Settings, client: str, wanted: TaskRequest
+    presented: str | None, settings: Settings, client: str, route: str, wanted: TaskRequest
 ) -> IdempotencyKey | None:
-    """The key with the request's fingerprint; None without the header, where the operator lets that pass.
+    """The key with the request's fingerprint, good for one route; None without the header, where that may be.
 
     Raises BadRequest for a missing key where one is required, and for one of the wrong form.
     """
@@ -25,4 +23,4 @@ def idempotency_key(
         return None
     if not _KEY.fullmatch(presented):
         raise BadRequest("An Idempotency-Key has 1 to 255 printable ASCII characters without spaces.")
-    return IdempotencyKey(client, CREATE_ROUTE, presented, fingerprint_of(wanted))
+    return IdempotencyKey(client, route, presented, fingerprint_of(wanted))
