@@ -10,8 +10,9 @@ A lane is the queue of one subscription. The steps, each a CTE:
 - `due`, `ranked`, `picked`: the first of every lane comes before the second of any.
 - `claimed`, `spent`: the writes. `looked`: what the next look can skip, in one row that is always there.
 
-A plan that Postgres made while the tables were small stays in use when they have grown. So rows are found by their ctid
-or by pairs that only the index of lanes is ordered by, and nothing is joined that could be read whole instead.
+A plan that Postgres made while the tables were small stays in use when they have grown. So rows are found by their
+ctid or by pairs that only the index of lanes is ordered by, nothing is joined that could be read whole instead, and
+where the ctid is known `num_nulls` says `IS NULL` in words that no partial index answers to.
 """
 
 from sqlalchemy import text
@@ -93,7 +94,7 @@ _ROWS = """, due AS MATERIALIZED (
     FROM due
 ), picked AS MATERIALIZED (
     SELECT d.ctid AS row, d.id FROM deliveries d
-    WHERE d.claim_id IS NULL AND d.ctid = ANY (ARRAY(
+    WHERE num_nulls(d.claim_id) = 1 AND d.ctid = ANY (ARRAY(
         SELECT row FROM ranked WHERE has_room ORDER BY place, due_at LIMIT :free
     ))
     FOR UPDATE SKIP LOCKED

@@ -2,6 +2,7 @@
 
 from sqlalchemy import text
 
+# The arrays of ids keep a plan that was made for small tables from reading large ones whole in order to join them.
 # A finished row leaves the table, one that waits gives up its claim: a second run of the statement finds nothing.
 _ROWS = """
 WITH outcome AS (
@@ -11,12 +12,14 @@ WITH outcome AS (
         CAST(:statuses AS int[]), CAST(:error_classes AS text[]), CAST(:errors AS text[]), CAST(:answers AS bytea[])
     ) AS o (id, claim_id, fate, wait_s, rest_s, started_at, duration_ms, status, error_class, error, answer)
 ), done AS (
-    DELETE FROM deliveries d USING outcome o WHERE d.id = o.id AND d.claim_id = o.claim_id AND o.fate <> 'retry'
+    DELETE FROM deliveries d USING outcome o
+    WHERE d.id = ANY (CAST(:ids AS uuid[])) AND d.id = o.id AND d.claim_id = o.claim_id AND o.fate <> 'retry'
     RETURNING d.id, d.client, d.event_id, d.subscription_id, d.attempts, d.created_at, o.fate,
         o.duration_ms IS NULL AS unsent
 ), waiting AS (
     UPDATE deliveries d SET due_at = now() + make_interval(secs => o.wait_s), claim_id = NULL, lease_until = NULL
-    FROM outcome o WHERE d.id = o.id AND d.claim_id = o.claim_id AND o.fate = 'retry'
+    FROM outcome o
+    WHERE d.id = ANY (CAST(:ids AS uuid[])) AND d.id = o.id AND d.claim_id = o.claim_id AND o.fate = 'retry'
     RETURNING d.id, d.subscription_id, d.attempts
 ), result AS (
     INSERT INTO delivery_results (id, client, event_id, subscription_id, state, attempts, created_at)
@@ -43,7 +46,7 @@ _PACE = """, lane AS MATERIALIZED (
     GROUP BY settled.subscription_id
 ), held AS MATERIALIZED (
     SELECT s.id FROM subscriptions s, lane
-    WHERE s.id = lane.id AND (
+    WHERE s.id = ANY (ARRAY(SELECT id FROM lane)) AND s.id = lane.id AND (
         NOT lane.delivered OR lane.asked_s > 0 OR s.failures_in_row > 0 OR s.failing_since IS NOT NULL
     )
     ORDER BY s.id FOR NO KEY UPDATE OF s
@@ -68,7 +71,7 @@ _PACE = """, lane AS MATERIALIZED (
             ELSE s.failures_in_row + 1
         END AS failures) n
     )
-    FROM lane, held WHERE s.id = held.id AND lane.id = held.id
+    FROM lane, held WHERE s.id = ANY (ARRAY(SELECT id FROM held)) AND s.id = held.id AND lane.id = held.id
     RETURNING s.id, s.failing_since <= now() - make_interval(secs => :disable_after_s) AS failed_for_long
 )"""
 
