@@ -9,6 +9,8 @@ from service.telemetry import loop_failures_total, loop_up
 
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 15.0
+# One deadlock or one lost connection is no reason to take a process out of service.
+FAILURES_UNTIL_FAILING = 3
 
 log = structlog.get_logger(__name__)
 
@@ -58,9 +60,10 @@ class Loops:
         await asyncio.gather(*unfinished, return_exceptions=True)
 
     def failing(self) -> list[str]:
-        """The names of loops whose last turn raised or that are gone; empty while all is well."""
+        """The names of loops whose last turns all raised or that are gone; empty while all is well."""
         gone = {task.get_name() for task in self._tasks if task.done()}
-        return sorted(name for name, failures in self._failures.items() if failures > 0 or name in gone)
+        failing = {name for name, failures in self._failures.items() if failures >= FAILURES_UNTIL_FAILING}
+        return sorted(failing | gone)
 
     async def _run(self, loop: Loop) -> None:
         while not self._stopping:

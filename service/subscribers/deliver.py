@@ -73,6 +73,7 @@ class DeliveryLoop:
         self._sending: set[asyncio.Task[None]] = set()
         self._unstored: list[Outcome] = []
         self._storing: asyncio.Task[None] | None = None
+        self._claiming: asyncio.Task[Found] | None = None
         self._ended = 0  # sends, since the last claim
         self._claim_timer: asyncio.TimerHandle | None = None
 
@@ -82,20 +83,21 @@ class DeliveryLoop:
         What has ended is being stored meanwhile. Raises what the last storing raised; its outcomes are stored again.
         """
         self._keep_storing()
-        if self._pace.free == 0:
+        if self._pace.free == 0 and self._claiming is None:
             return self._settings.poll_floor_s
-        if self._sight.begin(monotonic()):
-            await release_ended_leases(self._database)
-        ask = Ask(self._pace.rooms(monotonic()), self._sight.since, self._sight.after_lane)
-        found = await claim_due(self._database, self._settings, ask)
-        self._ended = 0
-        self._sight.end(found)
+        found = await self._claimed()
+        if self._sight.left_some and self._pace.free * BATCH_SHARE >= self._pace.places:
+            # Before the sends begin, so that Postgres works on the next batch while we work on this one.
+            self._claiming = asyncio.create_task(self._claim())
         for claim in found.claims:
             self._begin(claim)
-        return self._rest_s(found)
+        return 0.0 if self._claiming else self._rest_s(found)
 
     async def drain(self) -> None:
         """Let the sends under way end, each within its own timeout, and store what came of them; no turn may follow."""
+        if self._claiming:
+            for claim in (await self._claimed()).claims:
+                self._begin(claim)
         while self._sending:
             await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
             self._keep_storing()
@@ -103,6 +105,22 @@ class DeliveryLoop:
             self._keep_storing()
             if self._storing:
                 await asyncio.wait({self._storing})
+
+    async def _claimed(self) -> Found:
+        """What the claim that is under way finds, or one that is made now; places are taken for all of it."""
+        claiming, self._claiming = self._claiming, None
+        found = await (claiming or self._claim())
+        self._ended = 0
+        self._sight.end(found)
+        for claim in found.claims:
+            self._pace.take(_key(claim), claim.subscription_id)
+        return found
+
+    async def _claim(self) -> Found:
+        if self._sight.begin(monotonic()):
+            await release_ended_leases(self._database)
+        ask = Ask(self._pace.rooms(monotonic()), self._sight.since, self._sight.after_lane)
+        return await claim_due(self._database, self._settings, ask)
 
     def _rest_s(self, found: Found) -> float:
         floor_s = self._settings.poll_floor_s
@@ -115,8 +133,8 @@ class DeliveryLoop:
         return floor_s
 
     def _begin(self, claim: Claim) -> None:
-        self._pace.take(_key(claim), claim.subscription_id)
         if isinstance(claim.target, Undeliverable):
+            self._pace.skip()
             self._end(Outcome(claim, claim.target))
             return
         self._pace.begin(_key(claim), monotonic())

@@ -87,14 +87,18 @@ class Pace:
         return max(0, min(self.places - self._sends, 2 * self.places - len(self._lane_of)))
 
     def take(self, key: Key, lane_id: UUID) -> None:
-        """A place for what was claimed."""
+        """A place for what was claimed and will be sent."""
         self._lane_of[key] = lane_id
         self._lane(lane_id).held += 1
+        self._sends += 1
 
     def begin(self, key: Key, now_s: float) -> None:
         """Its send begins."""
         self._lane(self._lane_of[key]).sending[key] = now_s
-        self._sends += 1
+
+    def skip(self) -> None:
+        """Nothing is sent for one that was taken."""
+        self._sends -= 1
 
     def end(self, key: Key, now_s: float, *, delivered: bool) -> None:
         """Its send has ended; the lane holds it until `give_back`."""
@@ -126,7 +130,8 @@ class Pace:
             held[standing] += lane.held
         untrusted = held[Standing.UNKNOWN] + held[Standing.TROUBLED]
         return Rooms(
-            free=self.free,
+            # Half at most, so that one half is sent while the other is claimed; else they would all end at once.
+            free=min(self.free, (self.places + 1) // 2),
             lanes=tuple(self._lanes),
             rooms=tuple(self._room(lane) for lane in self._lanes.values()),
             standings=tuple(standings),
