@@ -28,7 +28,7 @@ from service.db.engine import BY_INDEX
 from service.db.engine import Database as GatewayDatabase
 from service.settings import Settings
 from service.subscribers.claims import Ask, claim_due
-from service.subscribers.outcomes import Outcome, store_outcomes
+from service.subscribers.outcomes import Outcome, Stored, store_outcomes
 from service.subscribers.pace import Rooms
 from service.subscribers.retry import Answer, Delivered
 from tests.support.gateway import Gateway
@@ -164,17 +164,19 @@ async def _httpx(port: Port) -> Round:
 
 
 async def _claims(stack: Stack) -> Round:
-    """One connection, one batch after the other."""
+    """Two connections, as in the worker: the next batch is claimed while the last one is stored."""
     await asyncio.to_thread(add_backlog, stack.database, EVENTS_EACH)
     settings = Settings(database_url=SecretStr(stack.database.url))
     database, count = GatewayDatabase(settings, BY_INDEX), 0
     ask = Ask(Rooms(BATCH, (), (), (), of_others=BATCH, of_untrusted=BATCH, of_troubled=BATCH))
     taken = Answer(204, None, None, duration_ms=3)
     began_s = time.monotonic()
+    storing: asyncio.Task[Stored] | None = None
     while claims := (await claim_due(database, settings, ask)).claims:
-        count += len(
-            (await store_outcomes(database, settings, [Outcome(each, Delivered(), taken) for each in claims])).ids
-        )
+        count += len((await storing).ids) if storing else 0
+        outcomes = [Outcome(each, Delivered(), taken) for each in claims]
+        storing = asyncio.create_task(store_outcomes(database, settings, outcomes))
+    count += len((await storing).ids) if storing else 0
     took_s = time.monotonic() - began_s
     await database.close()
     assert count == SUBSCRIPTIONS * EVENTS_EACH, count

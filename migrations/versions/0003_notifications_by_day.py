@@ -177,7 +177,7 @@ def _create_partitioned() -> None:
     """)
     op.execute("""
         CREATE TABLE delivery_attempts (
-            id uuid NOT NULL CONSTRAINT delivery_attempts_pkey PRIMARY KEY, delivery_id uuid NOT NULL,
+            id uuid NOT NULL, delivery_id uuid NOT NULL,
             number integer NOT NULL, started_at timestamptz NOT NULL DEFAULT now(), duration_ms integer NOT NULL,
             status integer, error_class text, error text, answer bytea
         ) PARTITION BY RANGE (id)

@@ -106,7 +106,7 @@ delivery_results = Table(
 delivery_attempts = Table(
     "delivery_attempts",
     metadata,
-    id_column(),
+    Column("id", pg.UUID(as_uuid=True), nullable=False),  # says the day; no key, for nobody looks one up by it
     Column("delivery_id", pg.UUID(as_uuid=True), nullable=False),
     Column("number", sa.Integer, nullable=False),
     moment("started_at", optional=False),

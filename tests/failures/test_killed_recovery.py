@@ -8,7 +8,7 @@ from tests.support.gateway import Gateway, StartGateway
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 
-EVENTS = 2000
+EVENTS = 800
 # Portions of 400 events: there are some before, between and after the kills.
 PACE = {"GATEWAY_RECOVER_PER_S": "400"}
 

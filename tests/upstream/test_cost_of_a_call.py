@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 FOX = CreateRequest("a fox", "m", 1)
 CREATED = {"success": True, "task_id": "t", "credits": 1}
-CALLS = 640
+CALLS = 320
 
 
 async def cpu_per_call_s(url: str, in_flight: int, paid: bool) -> float:
