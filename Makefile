@@ -3,7 +3,7 @@
 .PHONY: help run test chaos chaos-deliveries check lock serve worker migrate bench test-sdk check-deploy clean venv
 
 python := .venv/bin/python
-jobs ?= 2
+jobs ?= 4
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -11,8 +11,8 @@ help: ## this list
 run: venv ## one image's journey on a private Postgres and a sandbox upstream, then keep serving
 	@$(python) -m service demo $(ARGS)
 
-test: venv ## all tests (ARGS="-k callback" for some, jobs=4 for more at once)
-	@$(python) -m pytest -n $(jobs) $(ARGS)
+test: venv ## all tests (ARGS="-k callback" for some, jobs=2 for fewer at once)
+	@$(python) -m pytest -n $(jobs) --dist worksteal $(ARGS)
 
 chaos: venv ## 1,000 tasks while processes are killed and the upstream misbehaves (ARGS="--seed 8", "--logs DIR")
 	@$(python) -m tests.chaos $(ARGS)

@@ -2,8 +2,9 @@
 
 Beside it, in the same run and at the same rate: a bare POST of the same bytes to the same receiver, and the wake-up
 alone, from a NOTIFY to a bare listener's hearing it. The two in a row are the shortest way there is, and a p99 of at
-most ten times their p50 is good. The snapshot is a REPEATABLE READ transaction that has read something: what leaves the table stays in its
-indexes for as long, and a claim that always began at the oldest entry would wade through more with every second.
+most ten times their p50 is good. The snapshot is a REPEATABLE READ transaction that has read something: what leaves the
+table stays in its indexes for as long, and a claim that always began at the oldest entry would wade through more with
+every second.
 """
 
 import asyncio
