@@ -12,6 +12,7 @@ run: venv ## one image's journey on a private Postgres and a sandbox upstream, t
 	@$(python) -m service demo $(ARGS)
 
 test: venv ## all tests (ARGS="-k callback" for some, jobs=2 for fewer at once)
+	@$(python) -m compileall -q service # tests start many processes: none of them should compile it anew
 	@$(python) -m pytest -n $(jobs) --dist worksteal $(ARGS)
 
 chaos: venv ## 1,000 tasks while processes are killed and the upstream misbehaves (ARGS="--seed 8", "--logs DIR")

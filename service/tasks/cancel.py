@@ -63,7 +63,7 @@ async def _cancel_sent(resources: Resources, client: str, found: Row[Any]) -> Ca
         return Canceled(await get_task(resources.db, client, found.id), was_sent=True)
     news = News(found.id, "canceled", attempt=found.attempt, credits=_cost_after(found.credits, refund))
     # What was given back is said once: asked again, the image API would name no refund.
-    applied = await stored_in_spite_of_faults(lambda: advance(resources, news))
+    applied = await stored_in_spite_of_faults(news.task_id, lambda: advance(resources, news))
     if applied.task is None:
         raise NotFound("There is no such task.")
     return Canceled(applied.task, was_sent=True)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import assert_never
+from uuid import UUID
 
 import structlog
 from sqlalchemy import bindparam, text
@@ -50,7 +51,7 @@ async def send(resources: Resources, claim: Claim, sendable: Sendable) -> tuple[
     with telemetry.timed("upstream"):
         outcome = await resources.upstream.create(_request(resources, claim, sendable), claim.send_before)
     log.info("submission", task_id=str(claim.task_id), attempt=claim.attempt, outcome=type(outcome).__name__.lower())
-    applied = await stored_in_spite_of_faults(lambda: _store(resources, claim, sendable, outcome))
+    applied = await stored_in_spite_of_faults(claim.task_id, lambda: _store(resources, claim, sendable, outcome))
     # What follows is care for later calls: it must not turn a paid call into an error.
     with suppress(Unavailable):
         await _mind_the_account(resources, claim, outcome)
@@ -141,7 +142,7 @@ async def _mind_the_account(resources: Resources, claim: Claim, outcome: SubmitO
         await pause_account(database, account, outcome.reason, max(pause_s, outcome.retry_after_s or 0.0))
 
 
-async def stored_in_spite_of_faults(store: Callable[[], Awaitable[Applied]]) -> Applied:
+async def stored_in_spite_of_faults(task_id: UUID, store: Callable[[], Awaitable[Applied]]) -> Applied:
     """Keep trying for some seconds to store what the paid call said: it is not to be had a second time.
 
     When Postgres stays away the lease runs out and the task becomes unknown, to be healed by its callback.
@@ -150,7 +151,7 @@ async def stored_in_spite_of_faults(store: Callable[[], Awaitable[Applied]]) -> 
         try:
             return await store()
         except Unavailable:
-            log.warning("outcome_not_stored_yet", retry_in_s=pause_s)
+            log.warning("outcome_not_stored_yet", task_id=str(task_id), retry_in_s=pause_s)
             await asyncio.sleep(pause_s)
     return await store()
 
