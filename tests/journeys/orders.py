@@ -47,7 +47,7 @@ def create_with_assets(client: httpx.Client, assets: Sequence[bytes], **fields: 
 
 def ended(client: httpx.Client, task_id: str) -> dict[str, Any]:
     """The task once it has ended, waited for as a client would."""
-    task = client.get(f"/api/v1/tasks/{task_id}", params={"wait": 15}).raise_for_status().json()
+    task = client.get(f"/api/v1/tasks/{task_id}", params={"wait": 45}).raise_for_status().json()
     assert task["state"] in FINAL, f"the task has no end: {task}"
     return dict(task)
 

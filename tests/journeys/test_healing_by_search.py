@@ -86,7 +86,7 @@ def test_identical_requests_of_one_client_pair_in_the_order_of_time(searching: G
 
 
 def test_the_same_request_of_two_clients_is_never_mixed_up(start_gateway: StartGateway, sandbox: Sandbox) -> None:
-    gateway = start_gateway(SEARCHING | {"GATEWAY_UNKNOWN_GIVE_UP_S": "8"})
+    gateway = start_gateway(SEARCHING | {"GATEWAY_UNKNOWN_GIVE_UP_S": "20"})
     sandbox.moods({"create_cut": {"next": 2, **TAKEN}, "callbacks": "off", "list_endpoint": False})
     tasks = [create(gateway.alpha), create(gateway.beta)]
 

@@ -70,7 +70,7 @@ class Receiver:
             return list(self._received)
 
     def wait_for(
-        self, count: int, *, timeout_s: float = 10.0, where: Callable[[Received], bool] = lambda _: True
+        self, count: int, *, timeout_s: float = 30.0, where: Callable[[Received], bool] = lambda _: True
     ) -> list[Received]:
         """The requests that fit `where`, as soon as there are `count` of them; fails when they do not come in time."""
         with self._arrival:

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 Found = TypeVar("Found")
-POLL_S = 0.02
+POLL_S = 0.05
 
 
-def eventually(look: Callable[[], Found | None], *, timeout_s: float = 10.0, what: str = "") -> Found:
+def eventually(look: Callable[[], Found | None], *, timeout_s: float = 30.0, what: str = "") -> Found:
     """The first truthy value of `look`; fails with the last one when there is none in time."""
     deadline = time.monotonic() + timeout_s
     while not (found := look()):
@@ -19,7 +19,7 @@ def eventually(look: Callable[[], Found | None], *, timeout_s: float = 10.0, wha
 
 
 async def eventually_async(
-    look: Callable[[], Awaitable[Found | None]], *, timeout_s: float = 10.0, what: str = ""
+    look: Callable[[], Awaitable[Found | None]], *, timeout_s: float = 30.0, what: str = ""
 ) -> Found:
     """`eventually` for a coroutine function; the event loop keeps running between two looks."""
     deadline = time.monotonic() + timeout_s
