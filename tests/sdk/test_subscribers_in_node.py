@@ -15,7 +15,7 @@ pytestmark = pytest.mark.sdk
 PACKAGES = ("standardwebhooks@1", "svix@1")
 
 CALL = """
-const all = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const all = JSON.parse(process.getBuiltinModule("node:fs").readFileSync(0, "utf8"));
 const said = {};
 for (const [name, given] of Object.entries(all)) {
   try {
@@ -52,7 +52,8 @@ def place(verifier: str, node_project: Path, tmp_path: Path) -> Path:
 
 
 def said_by(verifier: str, place: Path, notifications: Mapping[str, Notification]) -> dict[str, str]:
-    return run(["node", "-e", VERIFIERS[verifier] + CALL], place, notifications)
+    kind = ["--input-type=module"] if verifier == "documented" else []
+    return run(["node", *kind, "-e", VERIFIERS[verifier] + CALL], place, notifications)
 
 
 @pytest.mark.parametrize("verifier", VERIFIERS)
