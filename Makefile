@@ -3,7 +3,7 @@
 .PHONY: help run test chaos chaos-deliveries check lock serve worker migrate bench test-sdk check-deploy clean venv
 
 python := .venv/bin/python
-jobs ?= 4
+jobs ?= 3
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -11,7 +11,7 @@ help: ## this list
 run: venv ## one image's journey on a private Postgres and a sandbox upstream, then keep serving
 	@$(python) -m service demo $(ARGS)
 
-test: venv ## all tests (ARGS="-k callback" for some, jobs=2 for fewer at once)
+test: venv ## all tests (ARGS="-k callback" for some, jobs=4 for more at once)
 	@$(python) -m compileall -q service # tests start many processes: none of them should compile it anew
 	@$(python) -m pytest -n $(jobs) --dist worksteal $(ARGS)
 
