@@ -20,8 +20,8 @@ A_TASK = UUID("01900000-0000-7000-8000-000000000064")
 A_SUBSCRIPTION = UUID("01900000-0000-7000-9000-000000000001")
 NOW = datetime.now(UTC)
 
-# Every client has 20 subscriptions, 10,000 events of the last eight days, and for each two deliveries: nine in ten are
-# done with one attempt each, the others wait.
+# Every client has 20 subscriptions, 10,000 events of the eight days before today, and for each two deliveries: nine in
+# ten are done with one attempt each, the others wait.
 FILL = f"""
 INSERT INTO subscriptions (id, client, url, event_types, secret, description)
 SELECT ('01900000-0000-7000-9000-' || lpad(to_hex(n), 12, '0'))::uuid, 'client-' || n % {CLIENTS}, 'http://10.0.0.7/',
@@ -32,7 +32,7 @@ SELECT ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'client-'
 INSERT INTO events (id, client, type, task_id, body, created_at, written_by)
 SELECT gateway_uuid7(at), client, CASE WHEN random() < 0.9 THEN 'task.succeeded' ELSE 'task.failed' END, id, '{{}}', at,
     (SELECT txid_current()) - 1
-FROM (SELECT *, now() - random() * interval '8 days' AS at FROM tasks) AS t;
+FROM (SELECT *, date_trunc('day', now(), 'UTC') - random() * interval '8 days' AS at FROM tasks) AS t;
 CREATE TEMP TABLE made AS
 SELECT gateway_uuid7(e.created_at) AS id, e.client, e.id AS event_id, e.created_at, random() < 0.1 AS waits, s.id AS sub
 FROM events e CROSS JOIN LATERAL (
