@@ -1,6 +1,7 @@
 """Runs named loops side by side, remembers which of them fail, and stops them gently."""
 
 import asyncio
+from random import random
 from typing import Protocol
 
 import structlog
@@ -9,6 +10,7 @@ from service.telemetry import loop_failures_total, loop_up
 
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 15.0
+SPREAD = 0.2
 # One deadlock or one lost connection is no reason to take a process out of service.
 FAILURES_UNTIL_FAILING = 3
 
@@ -91,7 +93,8 @@ def backoff_s(failures: int) -> float:
 
 
 async def _rest(wake: asyncio.Event, rest_s: float) -> None:
+    """Rest until woken, or a little less than `rest_s`: loops that began together must not all run at once for ever."""
     try:
-        await asyncio.wait_for(wake.wait(), rest_s)
+        await asyncio.wait_for(wake.wait(), rest_s * (1 - SPREAD * random()))
     except TimeoutError:
         return

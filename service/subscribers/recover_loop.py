@@ -23,6 +23,8 @@ PORTIONS_PER_TURN = 20
 # While a subscription has so many undone deliveries it gets no more: the table of undone work must stay small.
 MOST_UNDONE = 5000
 BACKLOG_REST_S = 1.0
+# What is due is in the hands of another process.
+LOCKED_REST_S = 0.1
 FORGET_EVERY_S = 3600.0
 
 log = structlog.get_logger(__name__)
@@ -55,10 +57,13 @@ class RecoverLoop:
     async def turn(self) -> float:
         """Portions of the jobs that are due, then rest until the next one is."""
         for _ in range(PORTIONS_PER_TURN):
+            rest_s = await self._rest_s()
+            if rest_s > 0:
+                await self._forget()
+                return rest_s
             progress = await self._portion()
             if progress is None:
-                await self._forget()
-                return await self._rest_s()
+                return LOCKED_REST_S
             self._tell(progress)
         return 0.0
 

@@ -26,6 +26,11 @@ COLUMNS_SQL = f"""{{0}}.id, {{0}}.state, {{0}}.attempt, {{0}}.claim_id, {{0}}.up
     EXTRACT(EPOCH FROM now() - COALESCE({{0}}.submitted_at, {{0}}.created_at))::float8 AS submitted_s"""
 
 
+async def is_any_due(database: Database) -> bool:
+    """Whether there is anything to look at: most of the time there is not, and then this is all that is asked."""
+    return bool((await database.statement(_IS_ANY_DUE))[0].found)
+
+
 async def claim_without_asking(database: Database, max_age_s: float, lease_s: float, most: int) -> Sequence[Row[Any]]:
     """Take due tasks that cost no poll; due again after `lease_s`. A queued one is next looked at at its deadline."""
     values = {"max_age_s": max_age_s, "lease_s": lease_s, "most": most}
@@ -56,6 +61,7 @@ async def ask_once_more(database: Database, task_id: UUID) -> None:
     await database.statement(_ASK_ONCE_MORE, {"id": task_id})
 
 
+_IS_ANY_DUE = text("SELECT EXISTS (SELECT FROM tasks WHERE poll_at <= now()) AS found")
 _CLAIM_WITHOUT_ASKING = text(
     f"""
     WITH due AS MATERIALIZED (

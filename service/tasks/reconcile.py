@@ -14,7 +14,7 @@ from service.errors import UpstreamError, UpstreamRefused
 from service.resources import Resources
 from service.settings import Settings
 from service.tasks.advance import News, advance, news_of
-from service.tasks.due import claim_without_asking, note_missing, postpone, put_off_young
+from service.tasks.due import claim_without_asking, is_any_due, note_missing, postpone, put_off_young
 from service.tasks.durations import Durations
 from service.tasks.estimate import with_estimate
 from service.tasks.poll_budget import PollBudget
@@ -47,6 +47,8 @@ class ReconcileLoop:
     async def turn(self) -> float:
         """Settle what the clock settles, then ask about what is due; at once again while there is more."""
         settings, database = self._resources.settings, self._resources.db
+        if not await is_any_due(database):
+            return settings.poll_floor_s
         await put_off_young(
             database, await self._durations.late_first_looks_s(), settings.task_max_age_s, MOST_WITHOUT_ASKING
         )
