@@ -24,8 +24,8 @@ from bench.delivery_parts import BODY, Port, add_backlog, clear, start_receiver,
 from bench.proc import cpu_s
 from bench.report import Figure, alternate, median_ratio, show
 from bench.stack import Stack, running_stack
-from service.db.engine import BY_INDEX
-from service.db.engine import Database as GatewayDatabase
+from service.db.engine import BY_INDEX, BY_INDEX_UNFLUSHED
+from service.db.line import Line
 from service.settings import Settings
 from service.subscribers.claims import Ask, claim_due
 from service.subscribers.outcomes import Outcome, Stored, store_outcomes
@@ -167,18 +167,19 @@ async def _claims(stack: Stack) -> Round:
     """Two connections, as in the worker: the next batch is claimed while the last one is stored."""
     await asyncio.to_thread(add_backlog, stack.database, EVENTS_EACH)
     settings = Settings(database_url=SecretStr(stack.database.url))
-    database, count = GatewayDatabase(settings, BY_INDEX), 0
+    claiming, completing, count = Line(settings, BY_INDEX_UNFLUSHED), Line(settings, BY_INDEX), 0
     ask = Ask(Rooms(BATCH, (), (), (), of_others=BATCH, of_untrusted=BATCH, of_troubled=BATCH))
     taken = Answer(204, None, None, duration_ms=3)
     began_s = time.monotonic()
     storing: asyncio.Task[Stored] | None = None
-    while claims := (await claim_due(database, settings, ask)).claims:
+    while claims := (await claim_due(claiming, settings, ask)).claims:
         count += len((await storing).ids) if storing else 0
         outcomes = [Outcome(each, Delivered(), taken) for each in claims]
-        storing = asyncio.create_task(store_outcomes(database, settings, outcomes))
+        storing = asyncio.create_task(store_outcomes(completing, settings, outcomes))
     count += len((await storing).ids) if storing else 0
     took_s = time.monotonic() - began_s
-    await database.close()
+    await claiming.close()
+    await completing.close()
     assert count == SUBSCRIPTIONS * EVENTS_EACH, count
     return Round(count / took_s)
 

@@ -34,6 +34,8 @@ _NOTHING_PREPARED: Mapping[str, object] = {
 # as nobody analyzes it: where every statement has an index to go by, reading whole tables is ruled out.
 ORDINARY: Mapping[str, str] = MappingProxyType({})
 BY_INDEX: Mapping[str, str] = MappingProxyType({"enable_seqscan": "off"})
+# The same, and a commit returns before it is on disk: for what would be done anew if the server died at that moment.
+BY_INDEX_UNFLUSHED: Mapping[str, str] = MappingProxyType({**BY_INDEX, "synchronous_commit": "off"})
 
 _in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
 
@@ -57,9 +59,22 @@ def asyncpg_url(text: str) -> URL:
     return url.set(drivername="postgresql+asyncpg")
 
 
+def session_settings(settings: Settings, session: Mapping[str, str]) -> dict[str, str]:
+    """What Postgres is told when a connection begins."""
+    timeout_ms = str(int(settings.database_statement_timeout_s * 1000))
+    return {
+        "application_name": "image-gateway",
+        "statement_timeout": timeout_ms,
+        # A process that is frozen inside a transaction must not hold the account's lock for as long.
+        "idle_in_transaction_session_timeout": timeout_ms,
+        # Just-in-time compilation costs more than these short statements.
+        "jit": "off",
+        **session,
+    }
+
+
 def create_engine(settings: Settings, session: Mapping[str, str]) -> AsyncEngine:
     """A pooled engine in AUTOCOMMIT: a single statement costs one round trip, with no BEGIN, COMMIT or RESET."""
-    timeout_ms = str(int(settings.database_statement_timeout_s * 1000))
     return create_async_engine(
         asyncpg_url(settings.database_url.get_secret_value()),
         isolation_level="AUTOCOMMIT",
@@ -71,15 +86,7 @@ def create_engine(settings: Settings, session: Mapping[str, str]) -> AsyncEngine
         connect_args={
             **({} if settings.database_prepared_statements else _NOTHING_PREPARED),
             "timeout": settings.database_pool_timeout_s,
-            "server_settings": {
-                "application_name": "image-gateway",
-                "statement_timeout": timeout_ms,
-                # A process that is frozen inside a transaction must not hold the account's lock for as long.
-                "idle_in_transaction_session_timeout": timeout_ms,
-                # Just-in-time compilation costs more than these short statements.
-                "jit": "off",
-                **session,
-            },
+            "server_settings": session_settings(settings, session),
         },
     )
 

@@ -11,9 +11,9 @@ from uuid import uuid4
 import asyncpg
 import structlog
 from sqlalchemy import text
-from sqlalchemy.engine import URL
 
-from service.db.engine import Database, asyncpg_url
+from service.db.engine import Database
+from service.db.line import connect
 from service.db.probe import Probe
 from service.errors import Unavailable
 from service.settings import Settings
@@ -24,6 +24,7 @@ TASKS, DELIVERIES = "gateway_tasks", "gateway_deliveries"
 # A payload may have 8,000 bytes; a task id takes 33 with its comma.
 ITEMS_PER_NOTIFY = 200
 ANSWER_WITHIN_S = 10.0
+SESSION = {"application_name": "image-gateway bell"}
 PROBE_EVERY_S = 10.0
 HEARD_WITHIN_S = 3.0
 REMEDY = "connect without a pooler, or set GATEWAY_LISTEN=false; until then polling does all"
@@ -57,7 +58,7 @@ class Bell:
         probe_every_s: float = PROBE_EVERY_S,
         heard_within_s: float = HEARD_WITHIN_S,
     ) -> None:
-        self._url = asyncpg_url(settings.database_url.get_secret_value())
+        self._settings = settings
         self._enabled = settings.listen
         self._database = database
         self._probe = Probe(probe_every_s, heard_within_s)
@@ -108,7 +109,7 @@ class Bell:
 
     async def _connected(self) -> "asyncpg.Connection[Any]":
         if self._connection is None or self._connection.is_closed():
-            self._connection = await _connect(self._url)
+            self._connection = await connect(self._settings, SESSION, keeps_statements=False, within_s=ANSWER_WITHIN_S)
             await self._connection.add_listener(self._probe_channel, self._on_probe)
             for channel in (TASKS, DELIVERIES):
                 await self._connection.add_listener(channel, self._on_notify)
@@ -174,17 +175,3 @@ class Bell:
 def _payloads(items: list[str]) -> list[str]:
     starts = range(0, len(items), ITEMS_PER_NOTIFY)
     return [",".join(items[start : start + ITEMS_PER_NOTIFY]) for start in starts]
-
-
-async def _connect(url: URL) -> "asyncpg.Connection[Any]":
-    return await asyncpg.connect(
-        host=url.host,
-        port=url.port,
-        user=url.username,
-        password=url.password,
-        database=url.database,
-        ssl=url.query.get("ssl"),
-        timeout=ANSWER_WITHIN_S,
-        statement_cache_size=0,  # behind a pooler the next server would not know a statement that this one keeps
-        server_settings={"application_name": "image-gateway bell"},
-    )

@@ -19,7 +19,9 @@ class TaskSettings(BaseSettings):
     database_url: SecretStr = Field(
         SecretStr(""), description="PostgreSQL 15 or newer, `postgresql://user:password@host/name`."
     )
-    database_pool_size: int = Field(10, ge=2, le=200, description="Connections to Postgres held by one process.")
+    database_pool_size: int = Field(
+        10, ge=2, le=200, description="Connections in one process's pool; a worker has three more."
+    )
     database_pool_timeout_s: Seconds = Field(10.0, description="Longest wait for a free database connection.")
     database_wait_s: Seconds = Field(30.0, description="At start, longest wait for Postgres and its migrations.")
     database_statement_timeout_s: Seconds = Field(15.0, description="A statement that runs longer is ended.")

@@ -1,6 +1,7 @@
-"""The statement that takes due deliveries: which subscriptions get how many, all of it decided and written at once.
+"""The statements that take due deliveries: which subscriptions get how many, all of it decided and written at once.
 
-A lane is the queue of one subscription. The steps, each a CTE:
+`CLAIM` takes whatever is due, `GLANCE` what just came for who is well. A lane is the queue of one subscription. The
+steps, each a CTE:
 
 - `seen`: the oldest due rows show the lanes that may be served; `hidden`: when they are many, a walk over the lanes
   finds those that a backlog hides. Without a backlog the walk costs nothing.
@@ -18,6 +19,17 @@ where the ctid is known `num_nulls` says `IS NULL` in words that no partial inde
 from sqlalchemy import text
 
 from service.upstream.task_form import upstream_task_json
+
+_BODY = f"""
+    CASE WHEN claimed.format <> 'upstream' THEN e.body ELSE coalesce(e.upstream_body, (
+        SELECT {upstream_task_json("t")}::text FROM tasks t WHERE t.id = e.task_id
+    ), e.body) END AS body
+"""
+_FROM_CLAIMED = """
+FROM looked
+LEFT JOIN claimed ON true
+LEFT JOIN LATERAL (SELECT * FROM events e WHERE e.id = claimed.event_id OFFSET 0) e ON true
+"""
 
 _LANES = """
 WITH RECURSIVE known AS MATERIALIZED (
@@ -114,25 +126,65 @@ _ROWS = """, due AS MATERIALIZED (
     FROM taken WHERE s.id = taken.lane
 )"""
 
-CLAIM = text(f"""{_LANES}{_ROWS}, looked AS (
+CLAIM = text(f"""{_LANES}{_ROWS}, remaining AS MATERIALIZED (
+    SELECT due_at, lane FROM seen
+    WHERE id NOT IN (SELECT id FROM picked) AND lane NOT IN (SELECT lane FROM resting)
+), looked AS (
     SELECT now() AS at,
-        (
-            SELECT min(due_at) FROM seen
-            WHERE id NOT IN (SELECT id FROM picked) AND lane NOT IN (SELECT lane FROM resting)
-        ) AS left_from,
+        (SELECT min(due_at) FROM remaining) AS left_from,
         (SELECT max(due_at) FROM seen HAVING count(*) >= :window) AS window_until,
         (SELECT lane FROM hidden WHERE number = :hidden_max) AS last_hidden,
         (SELECT min((1 - tokens) / rate_per_s) FROM taken) AS token_in_s
 )
-SELECT looked.*, claimed.*,
-    CASE WHEN claimed.format <> 'upstream' THEN e.body ELSE coalesce(e.upstream_body, (
-        SELECT {upstream_task_json("t")}::text FROM tasks t WHERE t.id = e.task_id
-    ), e.body) END AS body
-FROM looked
-LEFT JOIN claimed ON true
-LEFT JOIN LATERAL (SELECT * FROM events e WHERE e.id = claimed.event_id OFFSET 0) e ON true
-""")
+SELECT looked.*, claimed.*, {_BODY},
+    CASE WHEN row_number() OVER () = 1 THEN ARRAY(SELECT DISTINCT lane FROM remaining) END AS left_lanes
+{_FROM_CLAIMED}""")
 """Always at least one row: what `looked` says, beside null where nothing was claimed."""
+
+GLANCE = text(f"""
+WITH seen AS MATERIALIZED (
+    SELECT d.ctid AS row, d.id, d.subscription_id AS lane, d.due_at FROM deliveries d
+    WHERE d.claim_id IS NULL AND d.due_at <= now() AND d.due_at >= :since
+    ORDER BY d.due_at DESC LIMIT :window
+), locked AS MATERIALIZED (
+    SELECT s.id, s.url, s.secret, s.state, s.format, s.timeout_s, coalesce(s.max_in_flight, :in_flight_max) AS cap,
+        CASE WHEN s.previous_secret_until > now() THEN s.previous_secret END AS previous_secret
+    FROM subscriptions s
+    WHERE s.id = ANY (ARRAY(SELECT lane FROM seen)) AND s.id <> ALL (CAST(:full_lanes AS uuid[]))
+        AND s.state = 'active' AND s.rate_per_s IS NULL AND s.failures_in_row = 0
+        AND (s.rests_until IS NULL OR s.rests_until <= now())
+    FOR NO KEY UPDATE SKIP LOCKED
+), allowed AS MATERIALIZED (
+    SELECT locked.*, least(
+        coalesce((CAST(:rooms AS int[]))[array_position(CAST(:lanes AS uuid[]), id)], :room_of_others),
+        cap - gateway_under_way(id, cap)
+    ) AS most
+    FROM locked
+), due AS (
+    SELECT seen.row, seen.due_at, allowed.most,
+        row_number() OVER (PARTITION BY allowed.id ORDER BY seen.due_at) AS place
+    FROM seen JOIN allowed ON allowed.id = seen.lane
+), claimed AS (
+    UPDATE deliveries d
+    SET claim_id = :claim_id, attempts = d.attempts + 1,
+        lease_until = now() + make_interval(secs => :lease_margin_s + coalesce(allowed.timeout_s, :timeout_s))
+    FROM allowed
+    WHERE num_nulls(d.claim_id) = 1 AND allowed.id = d.subscription_id AND d.ctid = ANY (ARRAY(
+        SELECT row FROM due WHERE place <= most ORDER BY place, due_at LIMIT :free
+    ))
+    RETURNING d.id, d.event_id, d.subscription_id, d.attempts, allowed.url, allowed.secret, allowed.previous_secret,
+        allowed.state, allowed.format, allowed.timeout_s
+), looked AS (
+    SELECT now() AS at, (SELECT count(*) FROM seen) >= :window AS is_cut,
+        min(due_at) AS left_from, array_agg(lane) AS left_lanes
+    FROM seen WHERE id NOT IN (SELECT id FROM claimed)
+)
+SELECT looked.*, claimed.*, {_BODY} {_FROM_CLAIMED}""")
+"""Takes what just came for lanes of which nothing needs to be weighed: as little as even the least trusted may have.
+
+Without rates, failures, rests, standings and backlogs there is half as much for Postgres to set up, which is most of
+what a claim of one delivery costs. The rest is left to `CLAIM`, which is told by `left_lanes`.
+"""
 
 RELEASE = text("""
 UPDATE deliveries SET claim_id = NULL, lease_until = NULL, due_at = now()

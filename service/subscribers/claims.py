@@ -1,17 +1,15 @@
 """Claims due deliveries: one statement, however many; it decides who gets how many and says where to look next."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row
-
-from service.db.engine import Database
+from service.db.line import Line, Record
 from service.settings import Settings
-from service.subscribers.claim_sql import CLAIM, RELEASE
-from service.subscribers.pace import Rooms
+from service.subscribers.claim_sql import CLAIM, GLANCE, RELEASE
+from service.subscribers.pace import FewRooms, Rooms
 
 LEASE_MARGIN_S = 15.0
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -67,35 +65,73 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a claim took, and what it saw and left: the next one need not look before `left_from`.
+    """What a claim took at the database's time `at`, and which lanes it left due deliveries of, the oldest `left_from`.
 
-    `after_lane` is where a walk over many lanes was broken off; `token_in_s` is when a rate lets a lane go on.
+    `is_cut` says that more was due than it looked at; `after_lane` is where a walk over many lanes was broken off;
+    `token_in_s` is when a rate lets a lane go on.
     """
 
     claims: Sequence[Claim]
     at: datetime
+    left_lanes: frozenset[UUID]
     left_from: datetime | None
-    after_lane: UUID | None
-    token_in_s: float | None
+    is_cut: bool = False
+    after_lane: UUID | None = None
+    token_in_s: float | None = None
 
 
-async def claim_due(database: Database, settings: Settings, ask: Ask) -> Found:
+async def claim_due(line: Line, settings: Settings, ask: Ask) -> Found:
     """Take due deliveries for as many places as `ask.rooms` has, a fair share per subscription; commits.
 
     Several processes may claim at once: none sees what another one has, and together they keep caps and rates. Each
     claim counts as an attempt, so that a notification at which processes die comes to an end too.
     """
     claim_id = uuid4()
-    rows = await database.statement(CLAIM, _values(settings, ask, claim_id))
+    rows = await line.statement(CLAIM, _values(settings, ask, claim_id))
     looked = rows[0]
-    claims = [_claim(row, claim_id, settings.delivery_timeout_s) for row in rows if row.id is not None]
-    left = [moment for moment in (looked.left_from, looked.window_until) if moment is not None]
-    return Found(claims, looked.at, min(left, default=None), looked.last_hidden, looked.token_in_s)
+    left = [moment for moment in (looked["left_from"], looked["window_until"]) if moment is not None]
+    return Found(
+        _claims(rows, claim_id, settings),
+        looked["at"],
+        frozenset(looked["left_lanes"]),
+        min(left, default=None),
+        is_cut=looked["window_until"] is not None or looked["last_hidden"] is not None,
+        after_lane=looked["last_hidden"],
+        token_in_s=looked["token_in_s"],
+    )
 
 
-async def release_ended_leases(database: Database) -> int:
+async def claim_new(line: Line, settings: Settings, rooms: FewRooms, since: datetime) -> Found:
+    """Take what came due `since`, but only for subscriptions in good health and without a rate; commits.
+
+    It costs half of what `claim_due` costs and holds the same caps; what it leaves is for that one.
+    """
+    claim_id = uuid4()
+    values = {
+        "lanes": rooms.lanes,
+        "rooms": rooms.rooms,
+        "full_lanes": rooms.full_lanes,
+        "room_of_others": rooms.of_others,
+        "free": rooms.free,
+        "window": _window(rooms.free),
+        "since": since,
+        **_lease(settings, claim_id),
+    }
+    rows = await line.statement(GLANCE, values)
+    looked = rows[0]
+    claims = _claims(rows, claim_id, settings)
+    return Found(
+        claims,
+        looked["at"],
+        frozenset(looked["left_lanes"] or ()),
+        since if looked["is_cut"] else looked["left_from"],  # what was cut off is older than all that was seen
+        is_cut=looked["is_cut"] or len(claims) >= rooms.free,
+    )
+
+
+async def release_ended_leases(line: Line) -> int:
     """Make due again what a process claimed and then died or froze with; how many; commits."""
-    return len(await database.statement(RELEASE, {"most": RELEASED_AT_ONCE}))
+    return len(await line.statement(RELEASE, {"most": RELEASED_AT_ONCE}))
 
 
 def _values(settings: Settings, ask: Ask, claim_id: UUID) -> dict[str, object]:
@@ -108,11 +144,21 @@ def _values(settings: Settings, ask: Ask, claim_id: UUID) -> dict[str, object]:
         "room_of_untrusted": rooms.of_untrusted,
         "room_of_troubled": rooms.of_troubled,
         "free": rooms.free,
-        "window": max(WINDOW_MIN, rooms.free * WINDOW_FACTOR),
+        "window": _window(rooms.free),
         "hidden_max": min(HIDDEN_MAX, max(HIDDEN_MIN, rooms.free)),
         "since": ask.since,
         "after_lane": ask.after_lane,
         "breaker_max_failures": settings.delivery_breaker_max_failures,
+        **_lease(settings, claim_id),
+    }
+
+
+def _window(free: int) -> int:
+    return max(WINDOW_MIN, free * WINDOW_FACTOR)
+
+
+def _lease(settings: Settings, claim_id: UUID) -> Mapping[str, object]:
+    return {
         "in_flight_max": settings.delivery_subscription_max_in_flight,
         "claim_id": claim_id,
         "lease_margin_s": LEASE_MARGIN_S,
@@ -120,14 +166,26 @@ def _values(settings: Settings, ask: Ask, claim_id: UUID) -> dict[str, object]:
     }
 
 
-def _claim(row: Row[Any], claim_id: UUID, timeout_s: float) -> Claim:
-    return Claim(row.id, claim_id, row.event_id, row.subscription_id, row.attempts, row.at, _target(row, timeout_s))
+def _claims(rows: Sequence[Record], claim_id: UUID, settings: Settings) -> Sequence[Claim]:
+    return [_claim(row, claim_id, settings.delivery_timeout_s) for row in rows if row["id"] is not None]
 
 
-def _target(row: Row[Any], timeout_s: float) -> Target | Undeliverable:
-    if row.url is None:
+def _claim(row: Record, claim_id: UUID, timeout_s: float) -> Claim:
+    return Claim(
+        row["id"],
+        claim_id,
+        row["event_id"],
+        row["subscription_id"],
+        row["attempts"],
+        row["at"],
+        _target(row, timeout_s),
+    )
+
+
+def _target(row: Record, timeout_s: float) -> Target | Undeliverable:
+    if row["url"] is None:
         return Undeliverable("dropped")
-    if row.state == "disabled" or row.body is None:
+    if row["state"] == "disabled" or row["body"] is None:
         return Undeliverable("dead")
-    secrets = (row.secret,) if row.previous_secret is None else (row.secret, row.previous_secret)
-    return Target(row.url, secrets, row.body.encode(), row.timeout_s or timeout_s)
+    secrets = (row["secret"],) if row["previous_secret"] is None else (row["secret"], row["previous_secret"])
+    return Target(row["url"], secrets, row["body"].encode(), row["timeout_s"] or timeout_s)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, assert_never
 from uuid import UUID
 
-from service.db.engine import Database
+from service.db.line import Line
 from service.settings import Settings
 from service.subscribers.claims import Claim, Undeliverable
 from service.subscribers.outcome_sql import STORE
@@ -31,14 +31,14 @@ class Stored:
     to_disable: Mapping[UUID, DisableReason]
 
 
-async def store_outcomes(database: Database, settings: Settings, outcomes: Sequence[Outcome]) -> Stored:
+async def store_outcomes(line: Line, settings: Settings, outcomes: Sequence[Outcome]) -> Stored:
     """Store a batch and what it says about the subscriptions' health; commits.
 
     Safe to repeat. Where the lease ended meanwhile and another process has the delivery, nothing is written.
     """
-    rows = await database.statement(STORE, _values(settings, outcomes))
-    to_disable = {row.subscription_id: row.disable for row in rows if row.disable is not None}
-    return Stored(frozenset(row.id for row in rows), to_disable)
+    rows = await line.statement(STORE, _values(settings, outcomes))
+    to_disable = {row["subscription_id"]: row["disable"] for row in rows if row["disable"] is not None}
+    return Stored(frozenset(row["id"] for row in rows), to_disable)
 
 
 def fate_word(fate: Verdict | Undeliverable) -> str:

@@ -5,6 +5,7 @@ whose sends are slow right now, and who has answered lately.
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from uuid import UUID
@@ -38,6 +39,20 @@ class Rooms:
     of_others: int
     of_untrusted: int
     of_troubled: int
+
+
+@dataclass(frozen=True, slots=True)
+class FewRooms:
+    """How many places may be filled by who nothing is asked about: `rooms` by lane for those that hold some already.
+
+    `full_lanes` are to get none.
+    """
+
+    free: int
+    lanes: tuple[UUID, ...]
+    rooms: tuple[int, ...]
+    full_lanes: tuple[UUID, ...]
+    of_others: int
 
 
 @dataclass(slots=True)
@@ -86,6 +101,11 @@ class Pace:
         """How many more may be claimed and sent."""
         return max(0, min(self.places - self._sends, 2 * self.places - len(self._lane_of)))
 
+    @property
+    def sends(self) -> int:
+        """How many are to be sent or being sent."""
+        return self._sends
+
     def take(self, key: Key, lane_id: UUID) -> None:
         """A place for what was claimed and will be sent."""
         self._lane_of[key] = lane_id
@@ -128,17 +148,44 @@ class Pace:
             standing = lane.standing(now_s)
             standings.append(standing)
             held[standing] += lane.held
-        untrusted = held[Standing.UNKNOWN] + held[Standing.TROUBLED]
         return Rooms(
             # Half at most, so that one half is sent while the other is claimed; else they would all end at once.
             free=min(self.free, (self.places + 1) // 2),
             lanes=tuple(self._lanes),
             rooms=tuple(self._room(lane) for lane in self._lanes.values()),
             standings=tuple(standings),
-            of_others=min(FIRST_WINDOW, room(self.free, held=0)),
-            of_untrusted=max(0, max(1, self.places * 3 // 4) - untrusted),
-            of_troubled=max(0, max(1, self.places // 2) - held[Standing.TROUBLED]),
+            of_others=self._of_others(),
+            of_untrusted=self._of_untrusted(held),
+            of_troubled=self._of_troubled(held),
         )
+
+    def few_rooms(self, now_s: float) -> FewRooms:
+        """What a claim may fill that weighs nobody: no more than even the least trusted may have."""
+        rooms, held = dict[UUID, int](), dict.fromkeys(Standing, 0)
+        for lane_id in self.holding():
+            lane = self._lanes[lane_id]
+            rooms[lane_id] = self._room(lane)
+            held[lane.standing(now_s)] += lane.held
+        return FewRooms(
+            free=min(self.free, (self.places + 1) // 2, self._of_untrusted(held), self._of_troubled(held)),
+            lanes=tuple(rooms),
+            rooms=tuple(rooms.values()),
+            full_lanes=tuple(lane_id for lane_id, most in rooms.items() if not most),
+            of_others=self._of_others(),
+        )
+
+    def holding(self) -> frozenset[UUID]:
+        """The lanes that hold places."""
+        return frozenset(self._lane_of.values())
+
+    def _of_others(self) -> int:
+        return min(FIRST_WINDOW, room(self.free, held=0))
+
+    def _of_untrusted(self, held: Mapping[Standing, int]) -> int:
+        return max(0, max(1, self.places * 3 // 4) - held[Standing.UNKNOWN] - held[Standing.TROUBLED])
+
+    def _of_troubled(self, held: Mapping[Standing, int]) -> int:
+        return max(0, max(1, self.places // 2) - held[Standing.TROUBLED])
 
     def _room(self, lane: _Lane) -> int:
         return max(0, min(lane.window - lane.held, room(self.free, lane.held)))

@@ -43,7 +43,7 @@ class Sender:
             dial_for(target.host)
             timeout = _timeout(timeout_s or self._timeout_s, self._connect_timeout_s)
             async with self._session.post(
-                target.url, data=body, headers=headers, allow_redirects=False, timeout=timeout
+                target.url, data=aiohttp.BytesPayload(body), headers=headers, allow_redirects=False, timeout=timeout
             ) as response:
                 return await _read_answer(response, started_s)
         except (aiohttp.ClientError, OSError, ValueError) as exc:

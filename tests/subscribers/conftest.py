@@ -6,10 +6,13 @@ from contextlib import asynccontextmanager
 import pytest
 from pydantic import SecretStr
 
+from service.db.engine import BY_INDEX
 from service.db.engine import Database as GatewayDatabase
+from service.db.line import Line
 from service.settings import Settings
 from service.subscribers.deliver import DeliveryLoop
 from service.subscribers.guard import Guard
+from service.subscribers.lines import open_lines
 from service.subscribers.sender import open_sender
 from service.worker import Loops
 from tests.subscribers.notifications import Notifications, OpenLoop
@@ -25,28 +28,37 @@ async def gateway_database(quiet_database: Database) -> AsyncIterator[GatewayDat
 
 
 @pytest.fixture
-def notifications(gateway_database: GatewayDatabase) -> Notifications:
-    return Notifications(gateway_database)
+async def notifications(gateway_database: GatewayDatabase, quiet_database: Database) -> AsyncIterator[Notifications]:
+    line = Line(Settings(database_url=SecretStr(quiet_database.url)), BY_INDEX)
+    yield Notifications(gateway_database, line)
+    await line.close()
 
 
 @pytest.fixture
-def open_loop(notifications: Notifications) -> OpenLoop:
-    """A delivery loop that takes turns only when told."""
+def open_loop(notifications: Notifications, quiet_database: Database) -> OpenLoop:
+    """A delivery loop that takes turns only when told, and looks at everything in each."""
 
     @asynccontextmanager
-    async def opened(timeout_s: float = 5.0, places: int = 64) -> AsyncIterator[DeliveryLoop]:
+    async def opened(
+        timeout_s: float = 5.0, places: int = 64, poll_floor_s: float = 0.0001, patience_s: float = 10.0
+    ) -> AsyncIterator[DeliveryLoop]:
         settings = Settings(
+            database_url=SecretStr(quiet_database.url),
             outbound_allow=("127.0.0.0/8",),
             delivery_timeout_s=timeout_s,
             delivery_max_in_flight=places,
-            poll_floor_s=0.05,
+            poll_floor_s=poll_floor_s,
+            database_statement_timeout_s=patience_s,
         )
 
         def observe(outcome: str, error_class: str | None, seconds: float) -> None:
             notifications.attempts_observed.append((outcome, error_class))
 
-        async with open_sender(settings, Guard.of(settings)) as sender:
-            yield DeliveryLoop(notifications.database, sender, settings, observe)
+        async with (
+            open_sender(settings, Guard.of(settings)) as sender,
+            open_lines(settings, notifications.database) as lines,
+        ):
+            yield DeliveryLoop(lines, sender, settings, observe)
 
     return opened
 
@@ -56,8 +68,10 @@ def run_loop(open_loop: OpenLoop) -> OpenLoop:
     """A delivery loop that runs as in a worker, and is drained at the end."""
 
     @asynccontextmanager
-    async def running(timeout_s: float = 5.0, places: int = 64) -> AsyncIterator[DeliveryLoop]:
-        async with open_loop(timeout_s, places) as loop:
+    async def running(
+        timeout_s: float = 5.0, places: int = 64, patience_s: float = 10.0
+    ) -> AsyncIterator[DeliveryLoop]:
+        async with open_loop(timeout_s, places, 0.05, patience_s) as loop:
             loops = Loops((loop,))
             loops.start()
             try:

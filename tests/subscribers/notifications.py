@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from service.db.engine import Database as GatewayDatabase
 from service.db.ids import new_id
+from service.db.line import Line
 from service.settings import Settings
 from service.subscribers.claims import Ask, Claim, claim_due
 from service.subscribers.deliver import DeliveryLoop
@@ -38,6 +39,7 @@ class Notifications:
     """Makes what the loop works on, and tells what became of it."""
 
     database: GatewayDatabase
+    line: Line
     attempts_observed: list[tuple[str, str | None]] = field(default_factory=list)
 
     async def subscribe(
@@ -71,11 +73,11 @@ class Notifications:
         """What a process with so many free places, of which it knows nobody yet, claims now."""
         most = room(free, held=0) if per_lane is None else per_lane
         rooms = Rooms(free, (), (), (), of_others=most, of_untrusted=free, of_troubled=free)
-        return list((await claim_due(self.database, Settings(**settings), Ask(rooms))).claims)  # type: ignore[arg-type]
+        return list((await claim_due(self.line, Settings(**settings), Ask(rooms))).claims)  # type: ignore[arg-type]
 
     async def store(self, outcomes: Sequence[Outcome], **settings: float) -> Stored:
         """Store them as a process does."""
-        return await store_outcomes(self.database, Settings(**settings), outcomes)  # type: ignore[arg-type]
+        return await store_outcomes(self.line, Settings(**settings), outcomes)  # type: ignore[arg-type]
 
     async def make_due(self) -> None:
         """Let the time pass until every delivery is due, every lease has ended and no subscription rests."""

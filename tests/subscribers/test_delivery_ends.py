@@ -100,9 +100,9 @@ async def test_what_a_dead_process_held_is_due_again_when_its_lease_ends(notific
     await notifications.emit()
     (lost,) = await notifications.claim()
 
-    assert await release_ended_leases(notifications.database) == 0
+    assert await release_ended_leases(notifications.line) == 0
     await notifications.rows("UPDATE deliveries SET lease_until = now() - interval '1 ms'")
-    assert await release_ended_leases(notifications.database) == 1
+    assert await release_ended_leases(notifications.line) == 1
 
     (again,) = await notifications.claim()
     assert (again.id, again.attempt) == (lost.id, 2)

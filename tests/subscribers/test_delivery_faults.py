@@ -6,18 +6,14 @@ from uuid import uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 from sqlalchemy import text
 
-from service.db.engine import Database as GatewayDatabase
-from service.settings import Settings
 from service.subscribers.claims import Claim, Target
 from service.subscribers.outcomes import Outcome
 from service.subscribers.pace import room
 from service.subscribers.retry import Answer as Came
 from service.subscribers.retry import Delivered
 from tests.subscribers.notifications import Notifications, OpenLoop
-from tests.support.database import Database
 from tests.support.receiver import Answer, Receiver
 from tests.support.waiting import eventually_async
 
@@ -82,14 +78,12 @@ async def test_storing_the_same_outcome_twice_changes_nothing(notifications: Not
 
 
 async def test_an_outcome_that_cannot_be_stored_yet_is_stored_later_and_not_sent_again(
-    notifications: Notifications, quiet_database: Database, run_loop: OpenLoop, receiver: Receiver
+    notifications: Notifications, run_loop: OpenLoop, receiver: Receiver
 ) -> None:
-    impatient = Settings(database_url=SecretStr(quiet_database.url), database_statement_timeout_s=0.2)
-    lock_holder, notifications.database = notifications.database, GatewayDatabase(impatient)
     await notifications.subscribe(receiver.url)
 
-    async with run_loop() as loop:
-        async with lock_holder.transaction() as connection:
+    async with run_loop(patience_s=0.2) as loop:
+        async with notifications.database.transaction() as connection:
             await connection.execute(text("LOCK TABLE delivery_results"))
             await notifications.emit()
             loop.wake.set()

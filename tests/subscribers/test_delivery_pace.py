@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from service.db.engine import BY_INDEX
-from service.db.engine import Database as GatewayDatabase
+from service.db.line import Line
 from service.settings import Settings
 from service.subscribers.claims import Claim
 from service.subscribers.outcomes import Outcome
@@ -43,22 +43,22 @@ async def failures_in_row(notifications: Notifications) -> int:
     return int(row["failures_in_row"])
 
 
-async def test_three_processes_together_keep_a_subscriptions_cap(
+async def test_many_processes_together_keep_a_subscriptions_cap(
     notifications: Notifications, quiet_database: Database
 ) -> None:
     await backlog(notifications, 50, max_in_flight=1)
     settings = Settings(database_url=SecretStr(quiet_database.url))
-    processes = [Notifications(GatewayDatabase(settings, BY_INDEX)) for _ in range(3)]
+    processes = [Notifications(notifications.database, Line(settings, BY_INDEX)) for _ in range(12)]
 
     most = 0
     for _ in range(ROUNDS):
-        taken = await asyncio.gather(*(process.claim(8) for _ in range(4) for process in processes))
+        taken = await asyncio.gather(*(process.claim(8) for process in processes))
         most = max(most, sum(map(len, taken)))
         await notifications.make_due()
 
     assert most == 1
     for process in processes:
-        await process.database.close()
+        await process.line.close()
 
 
 async def test_a_place_under_the_cap_is_free_again_when_its_outcome_is_stored(notifications: Notifications) -> None:

@@ -42,6 +42,12 @@ def statements() -> dict[str, tuple[TextClause, Mapping[str, Any]]]:
     claim = Claim(AN_ID, AN_ID, AN_ID, AN_ID, 1, EVER, Undeliverable("dead"))
     return {
         "claim": (claim_sql.CLAIM, claims._values(settings, Ask(rooms), AN_ID) | {"standings": (1,)}),
+        "glance": (
+            claim_sql.GLANCE,
+            claims._lease(settings, AN_ID)
+            | {"since": EVER, "window": 64, "free": 32, "room_of_others": 4}
+            | {"lanes": (AN_ID,), "rooms": (0,), "full_lanes": (AN_ID,)},
+        ),
         "release": (claim_sql.RELEASE, {"most": 1000}),
         "store": (outcome_sql.STORE, outcomes._values(settings, [Outcome(claim, claim.target)])),  # type: ignore[arg-type]
     }
@@ -64,7 +70,7 @@ async def gateway_database(filled: Database) -> AsyncIterator[GatewayDatabase]:
     await opened.close()
 
 
-@pytest.mark.parametrize("name", ["claim", "release", "store"])
+@pytest.mark.parametrize("name", ["claim", "glance", "release", "store"])
 async def test_with_50000_deliveries_no_table_is_read_whole(gateway_database: GatewayDatabase, name: str) -> None:
     sql, values = statements()[name]
 

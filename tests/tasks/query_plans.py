@@ -92,6 +92,7 @@ def queries() -> dict[str, Query]:
         "a poll in the image API's form": Query(upstream_view._SHOW, {"id": A_TASK, "client": "client-1"}),
         "a page of the image API's list": Query(upstream_view._PAGE, {"client": "client-1", "limit": 20, "offset": 40}),
         "place in the queue": Query(queue_place._PLACE, account | {"id": A_WAITING_TASK}),
+        "is anything due": Query(due._IS_ANY_DUE, {}),
         "due by the clock": Query(due._CLAIM_WITHOUT_ASKING, ages),
         "due for a poll": Query(poll_budget._CLAIM, account | ages | budget),
         "young tasks put off": Query(due._PUT_OFF_YOUNG, looks),
