@@ -3,10 +3,14 @@
 import asyncio
 
 import orjson
+import pytest
 
-from service.subscribers.claims import release_ended_leases
+from service.db.ids import new_id
+from service.settings import Settings
+from service.subscribers.claims import EVER, Target, claim_new, release_ended_leases
 from service.subscribers.event_types import EventType
 from service.subscribers.outcomes import Outcome
+from service.subscribers.pace import FewRooms
 from service.subscribers.retry import Answer as Came
 from service.subscribers.retry import Retry
 from service.subscribers.signature import new_signing_secret
@@ -15,6 +19,11 @@ from tests.support.receiver import Answer, Receiver
 from tests.support.waiting import eventually_async
 
 EVERYTHING: tuple[EventType, ...] = ("task.succeeded", "subscription.disabled")
+URL = "http://127.0.0.1/hook"
+A_TASK = """
+INSERT INTO tasks (id, client, account, state, model_id, prompt, generations_count, model_parameters, assets, metadata)
+VALUES (:id, 'shop', 'default', 'succeeded', 'seedream', 'a lighthouse', 1, '{}', '[]', '{}')
+"""
 FIVE_DAYS_AND_A_BIT = "UPDATE subscriptions SET failing_since = now() - interval '121 hours' WHERE url = :url"
 
 
@@ -153,3 +162,23 @@ async def test_a_subscription_in_the_image_apis_form_gets_that_body(
 
     (request,) = receiver.received()
     assert request.body == b'{"status": "done"}'
+
+
+@pytest.mark.parametrize("at_a_glance", [False, True], ids=["look", "glance"])
+async def test_an_event_older_than_its_subscription_in_the_image_apis_form_is_rendered_from_its_task(
+    notifications: Notifications, at_a_glance: bool
+) -> None:
+    await notifications.subscribe(URL)
+    await notifications.rows("UPDATE subscriptions SET format = 'upstream'")
+    task_id, event_id = new_id(), await notifications.emit()
+    await notifications.rows(A_TASK, id=task_id)
+    await notifications.rows("UPDATE events SET task_id = :task_id WHERE id = :id", task_id=task_id, id=event_id)
+
+    if at_a_glance:
+        (claim,) = (await claim_new(notifications.line, Settings(), FewRooms(4, (), (), (), 4), EVER)).claims
+    else:
+        (claim,) = await notifications.claim()
+
+    assert isinstance(claim.target, Target)
+    task = orjson.loads(claim.target.body)
+    assert (task["id"], task["status"], task["metadata"]["prompt"]) == (str(task_id), "done", "a lighthouse")
