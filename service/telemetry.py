@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from time import perf_counter
 
 import orjson
@@ -79,7 +80,13 @@ def observe_upstream(call: str, outcome: str, seconds: float) -> None:
 
 def observe_delivery(outcome: str, error_class: str | None, seconds: float) -> None:
     """Count one attempt to notify."""
-    delivery_seconds.labels(outcome, error_class or "").observe(seconds)
+    _delivery_series(outcome, error_class or "").observe(seconds)
+
+
+@lru_cache(maxsize=64)
+def _delivery_series(outcome: str, error_class: str) -> Histogram:
+    """Kept, for to find it costs more than to count."""
+    return delivery_seconds.labels(outcome, error_class)
 
 
 def watch_gauges(spooled_bytes: Callable[[], float], connections_in_use: Callable[[], float]) -> None:

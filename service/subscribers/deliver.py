@@ -26,6 +26,8 @@ from service.subscribers.signature import signed_headers, webhook_id
 from service.subscribers.target_url import host_of
 from service.telemetry import observe_delivery
 
+BEGUN_AT_ONCE = 16
+
 log = structlog.get_logger(__name__)
 
 
@@ -65,8 +67,10 @@ class DeliveryLoop:
         What has ended is being stored meanwhile. Raises what the last storing raised; its outcomes are stored again.
         """
         self._keep_storing()
-        for claim in await self.intake.take():
+        for number, claim in enumerate(await self.intake.take(), start=1):
             self._begin(claim)
+            if number % BEGUN_AT_ONCE == 0:
+                await asyncio.sleep(0)  # let what has come meanwhile be seen to, answers of Postgres among it
         await self.intake.release_ended_leases()
         return self.intake.rest_s()
 

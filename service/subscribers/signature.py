@@ -8,6 +8,7 @@ import hmac
 import secrets as random_source
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 PREFIX = "whsec_"
@@ -37,5 +38,9 @@ def signed_headers(secrets: Sequence[str], webhook_id: str, at: datetime, body: 
 
 
 def _v1(secret: str, signed: bytes) -> str:
-    key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
-    return "v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
+    return "v1," + base64.b64encode(hmac.digest(_key(secret), signed, "sha256")).decode()
+
+
+@lru_cache(maxsize=1024)
+def _key(secret: str) -> bytes:
+    return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
