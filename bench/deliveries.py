@@ -35,7 +35,7 @@ from tests.support.gateway import Gateway
 from tests.support.waiting import eventually
 
 SUBSCRIPTIONS, EVENTS_EACH = 100, 150
-ROUNDS = 3
+ROUNDS = 5
 AT_ONCE = 256
 HTTPX_AT_ONCE, HTTPX_POSTS = 64, 300
 BATCH = 256

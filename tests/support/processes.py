@@ -7,35 +7,68 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from service.demo.children import dies_with_parent
 from tests.support.postgres import ROOT, TestRun
 from tests.support.waiting import eventually
+from tests.support.warm import WarmStart
 
 LOG_CHARACTERS_SHOWN = 8000
 START_TIMEOUT_S = 30.0
 
 
+class Child(Protocol):
+    """A process that was started: subprocess.Popen, or one that was forked."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    def poll(self) -> int | None:
+        """Its exit code, None while it runs."""
+
+    def wait(self, timeout: float = ..., /) -> int:
+        """Its exit code once it ended."""
+
+    def send_signal(self, number: signal.Signals, /) -> None:
+        """Send it, unless it has ended."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+class Start(Protocol):
+    """Starts `python -m <arguments>` in the project's root with this environment and this log."""
+
+    def __call__(self, arguments: Sequence[str], environment: Mapping[str, str], log_path: Path, /) -> Child:
+        """The running process."""
+
+
+def started_cold(arguments: Sequence[str], environment: Mapping[str, str], log_path: Path) -> Child:
+    """A process of its own, which has everything to import."""
+    with log_path.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            preexec_fn=dies_with_parent(signal.SIGKILL),
+        )
+
+
 class Program:
     """One process of ours; whatever it prints is kept in a file."""
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log_path: Path) -> None:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "SANDBOX_"))}
+    def __init__(self, child: Child, log_path: Path) -> None:
         self.name = log_path.stem
+        self._child = child
         self._log_path = log_path
         self._bytes_of_former_tests = 0
-        with log_path.open("ab") as log:
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
-                cwd=ROOT,
-                env={**inherited, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                preexec_fn=dies_with_parent(signal.SIGKILL),
-            )
 
     @property
     def pid(self) -> int:
@@ -103,8 +136,9 @@ class Program:
 class Programs:
     """Starts programs and ends those that are left."""
 
-    def __init__(self, log_directory: Path) -> None:
+    def __init__(self, log_directory: Path, start: Start = started_cold) -> None:
         self._log_directory = log_directory
+        self._start = start
         self.started: list[Program] = []
 
     def start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Program:
@@ -113,7 +147,8 @@ class Programs:
         Call it from the main thread: on Linux the program is killed when the thread that started it ends.
         """
         log_path = self._log_directory / f"{name}-{len(self.started)}.log"
-        program = Program(arguments, environment, log_path)
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "SANDBOX_"))}
+        program = Program(self._start(arguments, {**inherited, **environment}, log_path), log_path)
         self.started.append(program)
         return program
 
@@ -127,20 +162,29 @@ ALL_PROGRAMS = pytest.StashKey[list[Programs]]()
 
 
 @pytest.fixture(scope="session")
-def shared_programs(test_run: TestRun, worker_id_or_main: str, pytestconfig: pytest.Config) -> Iterator[Programs]:
+def warm_start() -> Iterator[WarmStart]:
+    """Starts programs without their having to import everything anew."""
+    with WarmStart(ROOT) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shared_programs(
+    test_run: TestRun, worker_id_or_main: str, warm_start: WarmStart, pytestconfig: pytest.Config
+) -> Iterator[Programs]:
     """Programs that live as long as the worker."""
     log_directory = Path(test_run.directory) / worker_id_or_main
     log_directory.mkdir()
-    programs = Programs(log_directory)
+    programs = Programs(log_directory, warm_start.start)
     pytestconfig.stash.setdefault(ALL_PROGRAMS, []).append(programs)
     yield programs
     programs.kill_all()
 
 
 @pytest.fixture
-def programs(tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[Programs]:
+def programs(tmp_path: Path, warm_start: WarmStart, pytestconfig: pytest.Config) -> Iterator[Programs]:
     """Programs that live as long as the test."""
-    programs = Programs(tmp_path)
+    programs = Programs(tmp_path, warm_start.start)
     everybodys = pytestconfig.stash.setdefault(ALL_PROGRAMS, [])
     everybodys.append(programs)
     yield programs
