@@ -1,6 +1,7 @@
 """A line of one's own: it opens when needed and anew when lost, and says clearly when Postgres is away."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -8,13 +9,14 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from service.db.engine import BY_INDEX
+from service.db.engine import BY_INDEX, BY_INDEX_UNFLUSHED, session_settings
 from service.db.line import Line
 from service.errors import Unavailable
 from service.settings import Settings
 from service.subscribers.lines import open_lines
 from tests.db.test_prepared_statements import KEPT
 from tests.support.database import Database
+from tests.support.postgres import ROOT
 from tests.support.waiting import eventually_async
 
 WHO = text("SELECT pg_backend_pid() AS pid")
@@ -124,3 +126,12 @@ async def test_what_came_of_a_claim_is_on_disk_before_anybody_relies_on_it(quiet
 
     assert waited_for[0] == "off"
     assert waited_for[1] != "off"
+
+
+def test_the_operator_is_told_every_parameter_that_a_pooler_must_let_pass() -> None:
+    sent = session_settings(Settings(), BY_INDEX_UNFLUSHED).keys() - {"application_name"}
+
+    told = re.search(r"ignore_startup_parameters = ([\w,]+)", (ROOT / "deploy" / "README.md").read_text())
+
+    assert told
+    assert set(told[1].split(",")) == sent
