@@ -14,8 +14,7 @@ from service.subscribers.deliver import DeliveryLoop
 from service.subscribers.guard import Guard
 from service.subscribers.lines import open_lines
 from service.subscribers.sender import open_sender
-from service.worker import Loops
-from tests.subscribers.notifications import Notifications, OpenLoop
+from tests.subscribers.notifications import Notifications, OpenLoop, running
 from tests.support.database import Database
 
 
@@ -68,15 +67,8 @@ def run_loop(open_loop: OpenLoop) -> OpenLoop:
     """A delivery loop that runs as in a worker, and is drained at the end."""
 
     @asynccontextmanager
-    async def running(
-        timeout_s: float = 5.0, places: int = 64, patience_s: float = 10.0
-    ) -> AsyncIterator[DeliveryLoop]:
-        async with open_loop(timeout_s, places, 0.05, patience_s) as loop:
-            loops = Loops((loop,))
-            loops.start()
-            try:
-                yield loop
-            finally:
-                await loops.stop(30.0)
+    async def run(timeout_s: float = 5.0, places: int = 64, patience_s: float = 10.0) -> AsyncIterator[DeliveryLoop]:
+        async with open_loop(timeout_s, places, 0.05, patience_s) as loop, running(loop):
+            yield loop
 
-    return running
+    return run

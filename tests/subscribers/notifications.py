@@ -1,7 +1,7 @@
 """Makes what the delivery loop works on, and tells what became of it."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from service.subscribers.outcomes import Outcome, Stored, store_outcomes
 from service.subscribers.pace import Rooms, room
 from service.subscribers.signature import new_signing_secret
 from service.subscribers.store import NewSubscription, create_subscription
+from service.worker import Loops
 
 OpenLoop = Callable[..., AbstractAsyncContextManager[DeliveryLoop]]
 
@@ -32,6 +33,17 @@ EMIT = text(f"""
     ), fan_out AS ({FAN_OUT_SQL})
     SELECT
 """)
+
+
+@asynccontextmanager
+async def running(loop: DeliveryLoop) -> AsyncIterator[DeliveryLoop]:
+    """The loop as it runs in a worker, drained when the block ends."""
+    loops = Loops((loop,))
+    loops.start()
+    try:
+        yield loop
+    finally:
+        await loops.stop(30.0)
 
 
 @dataclass

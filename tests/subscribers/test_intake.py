@@ -19,8 +19,7 @@ from service.subscribers.deliver import DeliveryLoop
 from service.subscribers.guard import Guard
 from service.subscribers.lines import Lines
 from service.subscribers.sender import open_sender
-from service.worker import Loops
-from tests.subscribers.notifications import Notifications
+from tests.subscribers.notifications import Notifications, running
 from tests.support.database import Database
 from tests.support.receiver import Answer, Receiver
 from tests.support.waiting import eventually_async
@@ -46,12 +45,8 @@ async def worker(notifications: Notifications, claims: CountingLine, timeout_s: 
     lines = Lines(claims, notifications.line, notifications.database)
     async with open_sender(settings, Guard.of(settings)) as sender:
         loop = DeliveryLoop(lines, sender, settings, lambda *_: None)
-        loops = Loops((loop,))
-        loops.start()
-        try:
+        async with running(loop):
             yield loop
-        finally:
-            await loops.stop(30.0)
 
 
 @pytest.fixture

@@ -93,7 +93,9 @@ class WarmStart:
         with self._asking:
             self._server.stdin.write(json.dumps(request).encode() + b"\n")
             self._server.stdin.flush()
-            return json.loads(self._server.stdout.readline())
+            answer = self._server.stdout.readline()
+        assert answer, "the process that starts programs has ended"
+        return json.loads(answer)
 
 
 def serve() -> None:
