@@ -123,8 +123,7 @@ def _report(sent: dict[str, list[Round]], claimed: dict[str, list[Round]]) -> in
 
 def _worker(stack: Stack, worker: Gateway) -> Round:
     """From the commit of the backlog until the last outcome is stored."""
-    add_backlog(stack.database, EVENTS_EACH)
-    before_s, began_s = cpu_s(worker.program.pid), time.monotonic()
+    before_s, began_s = cpu_s(worker.program.pid), add_backlog(stack.database, EVENTS_EACH)
     eventually(lambda: _is_done(stack), timeout_s=120, what="everything is delivered")
     count = SUBSCRIPTIONS * EVENTS_EACH
     return Round(count / (time.monotonic() - began_s), (cpu_s(worker.program.pid) - before_s) / count)
