@@ -19,6 +19,12 @@ def test_migrations_make_exactly_the_tables_of_the_code(own_database: Database) 
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_no_index_entry_of_undone_deliveries_stands_for_many_rows(own_database: Database) -> None:
+    options = "SELECT count(*) FROM pg_class WHERE relname LIKE 'deliveries\\___%_idx' AND reloptions = $1::text[]"
+
+    assert own_database.value(options, ["deduplicate_items=off"]) == 3
+
+
 def test_pods_that_migrate_at_once_do_not_disturb_each_other(bare_database: Database) -> None:
     with ThreadPoolExecutor(3) as pods:
         list(pods.map(migrate, [bare_database.url] * 3))

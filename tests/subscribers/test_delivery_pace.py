@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import text
 
 from service.db.engine import BY_INDEX
 from service.db.line import Line
@@ -14,7 +13,6 @@ from service.subscribers.outcomes import Outcome
 from service.subscribers.retry import Answer, Delivered, Retry
 from tests.subscribers.notifications import Notifications
 from tests.support.database import Database
-from tests.support.waiting import eventually_async
 
 ROUNDS = 40
 URL = "http://127.0.0.1/hook"
@@ -210,29 +208,3 @@ async def test_a_backlog_of_a_resting_subscription_hides_nobody(notifications: N
     claims = await notifications.claim(4)
 
     assert [claim.subscription_id for claim in claims] == [other.id]
-
-
-async def test_what_is_under_way_is_counted_as_it_is_when_the_lane_is_locked_not_when_the_claim_began(
-    notifications: Notifications, quiet_database: Database
-) -> None:
-    await backlog(notifications, 1)
-    settings = Settings(database_url=SecretStr(quiet_database.url))
-    slow, holder = Line(settings, BY_INDEX), Line(settings, BY_INDEX)
-    await holder.statement(text("SELECT pg_advisory_lock(7)"), {})
-    counting = asyncio.create_task(
-        slow.statement(
-            text("""
-                WITH begun AS MATERIALIZED (SELECT pg_advisory_lock(7))
-                SELECT gateway_under_way(s.id, 5) AS under_way FROM subscriptions s, begun
-            """),
-            {},
-        )
-    )
-    waits = "SELECT 1 AS found FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
-    await eventually_async(lambda: notifications.rows(waits))
-
-    assert len(await notifications.claim()) == 1
-    await holder.close()
-
-    assert (await counting)[0]["under_way"] == 1
-    await slow.close()
