@@ -9,7 +9,7 @@ steps, each a CTE:
   over all processes. Paused and resting lanes wait, and that uses up no attempt.
 - `allowed`: how many each lane may take: cap, rate, breaker, and the room that this process has for it.
 - `due`, `ranked`, `picked`: the first of every lane comes before the second of any.
-- `claimed`, `spent`: the writes. `looked`: what the next look can skip, in one row that is always there.
+- `claimed`, `spent`: the writes. `looked`: what the next look can skip, in a row of its own.
 
 A plan that Postgres made while the tables were small stays in use when they have grown. So rows are found by their
 ctid or by pairs that only the index of lanes is ordered by, nothing is joined that could be read whole instead, and
@@ -20,14 +20,13 @@ from sqlalchemy import text
 
 from service.upstream.task_form import upstream_task_json
 
-_BODY = f"""
-    CASE WHEN claimed.format <> 'upstream' THEN e.body ELSE coalesce(e.upstream_body, (
+_TAKEN = f"""
+    claimed.id, claimed.event_id, claimed.subscription_id, claimed.attempts, claimed.state, claimed.url, claimed.secret,
+    claimed.previous_secret, claimed.timeout_s,
+    convert_to(CASE WHEN claimed.format <> 'upstream' THEN e.body ELSE coalesce(e.upstream_body, (
         SELECT {upstream_task_json("t")}::text FROM tasks t WHERE t.id = e.task_id
-    ), e.body) END AS body
-"""
-_FROM_CLAIMED = """
-FROM looked
-LEFT JOIN claimed ON true
+    ), e.body) END, 'UTF8') AS body
+FROM looked FULL JOIN claimed ON false
 LEFT JOIN LATERAL (SELECT * FROM events e WHERE e.id = claimed.event_id OFFSET 0) e ON true
 """
 
@@ -68,6 +67,8 @@ WITH RECURSIVE known AS MATERIALIZED (
     WHERE s.id = ANY (ARRAY(SELECT lane FROM candidates)) AND s.state <> 'paused'
         AND (s.rests_until IS NULL OR s.rests_until <= now())
     FOR NO KEY UPDATE SKIP LOCKED
+), counted AS MATERIALIZED (
+    SELECT * FROM gateway_under_way_by_lane(ARRAY(SELECT id FROM locked), ARRAY(SELECT cap FROM locked))
 ), share AS MATERIALIZED (
     SELECT greatest(4, 2 * :free / greatest(1, (SELECT count(*) FROM candidates))) AS most
 ), allowed AS MATERIALIZED (
@@ -79,10 +80,10 @@ WITH RECURSIVE known AS MATERIALIZED (
             WHEN coalesce(known.room, :room_of_others) <= 0 OR tokens_now < 1 THEN 0
             ELSE greatest(0, least(
                 coalesce(known.room, :room_of_others), share.most, floor(tokens_now),
-                cap - gateway_under_way(locked.id, cap)
+                cap - counted.under_way
             ))
         END AS most
-    FROM locked CROSS JOIN share LEFT JOIN known ON known.lane = locked.id
+    FROM locked CROSS JOIN share JOIN counted ON counted.lane = locked.id LEFT JOIN known ON known.lane = locked.id
     UNION ALL
     SELECT lane, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, :free FROM candidates
     WHERE lane NOT IN (SELECT s.id FROM subscriptions s WHERE s.id = ANY (ARRAY(SELECT lane FROM candidates)))
@@ -134,12 +135,11 @@ CLAIM = text(f"""{_LANES}{_ROWS}, remaining AS MATERIALIZED (
         (SELECT min(due_at) FROM remaining) AS left_from,
         (SELECT max(due_at) FROM seen HAVING count(*) >= :window) AS window_until,
         (SELECT lane FROM hidden WHERE number = :hidden_max) AS last_hidden,
-        (SELECT min((1 - tokens) / rate_per_s) FROM taken) AS token_in_s
+        (SELECT min((1 - tokens) / rate_per_s) FROM taken) AS token_in_s,
+        ARRAY(SELECT DISTINCT lane FROM remaining) AS left_lanes
 )
-SELECT looked.*, claimed.*, {_BODY},
-    CASE WHEN row_number() OVER () = 1 THEN ARRAY(SELECT DISTINCT lane FROM remaining) END AS left_lanes
-{_FROM_CLAIMED}""")
-"""Always at least one row: what `looked` says, beside null where nothing was claimed."""
+SELECT looked.*, {_TAKEN}""")
+"""One row of what `looked` says, with null for a claim, and one for each claim, with null for that."""
 
 GLANCE = text(f"""
 WITH seen AS MATERIALIZED (
@@ -179,7 +179,7 @@ WITH seen AS MATERIALIZED (
         min(due_at) AS left_from, array_agg(lane) AS left_lanes
     FROM seen WHERE id NOT IN (SELECT id FROM claimed)
 )
-SELECT looked.*, claimed.*, {_BODY} {_FROM_CLAIMED}""")
+SELECT looked.*, {_TAKEN}""")
 """Takes what just came for lanes of which nothing needs to be weighed: as little as even the least trusted may have.
 
 Without rates, failures, rests, standings and backlogs there is half as much for Postgres to set up, which is most of

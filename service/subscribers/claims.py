@@ -87,11 +87,10 @@ async def claim_due(line: Line, settings: Settings, ask: Ask) -> Found:
     claim counts as an attempt, so that a notification at which processes die comes to an end too.
     """
     claim_id = uuid4()
-    rows = await line.statement(CLAIM, _values(settings, ask, claim_id))
-    looked = rows[0]
+    looked, rows = _parted(await line.statement(CLAIM, _values(settings, ask, claim_id)))
     left = [moment for moment in (looked["left_from"], looked["window_until"]) if moment is not None]
     return Found(
-        _claims(rows, claim_id, settings),
+        _claims(rows, claim_id, looked["at"], settings),
         looked["at"],
         frozenset(looked["left_lanes"]),
         min(left, default=None),
@@ -117,9 +116,8 @@ async def claim_new(line: Line, settings: Settings, rooms: FewRooms, since: date
         "since": since,
         **_lease(settings, claim_id),
     }
-    rows = await line.statement(GLANCE, values)
-    looked = rows[0]
-    claims = _claims(rows, claim_id, settings)
+    looked, rows = _parted(await line.statement(GLANCE, values))
+    claims = _claims(rows, claim_id, looked["at"], settings)
     return Found(
         claims,
         looked["at"],
@@ -166,20 +164,27 @@ def _lease(settings: Settings, claim_id: UUID) -> Mapping[str, object]:
     }
 
 
-def _claims(rows: Sequence[Record], claim_id: UUID, settings: Settings) -> Sequence[Claim]:
-    return [_claim(row, claim_id, settings.delivery_timeout_s) for row in rows if row["id"] is not None]
+def _parted(rows: Sequence[Record]) -> tuple[Record, Sequence[Record]]:
+    """What was looked at, and what was taken: the rows that have an id."""
+    taken = [row for row in rows if row["id"] is not None]
+    (looked,) = (row for row in rows if row["id"] is None)
+    return looked, taken
 
 
-def _claim(row: Record, claim_id: UUID, timeout_s: float) -> Claim:
-    return Claim(
-        row["id"],
-        claim_id,
-        row["event_id"],
-        row["subscription_id"],
-        row["attempts"],
-        row["at"],
-        _target(row, timeout_s),
-    )
+def _claims(rows: Sequence[Record], claim_id: UUID, at: datetime, settings: Settings) -> Sequence[Claim]:
+    timeout_s = settings.delivery_timeout_s
+    return [
+        Claim(
+            row["id"],
+            claim_id,
+            row["event_id"],
+            row["subscription_id"],
+            row["attempts"],
+            at,
+            _target(row, timeout_s),
+        )
+        for row in rows
+    ]
 
 
 def _target(row: Record, timeout_s: float) -> Target | Undeliverable:
@@ -188,4 +193,4 @@ def _target(row: Record, timeout_s: float) -> Target | Undeliverable:
     if row["state"] == "disabled" or row["body"] is None:
         return Undeliverable("dead")
     secrets = (row["secret"],) if row["previous_secret"] is None else (row["secret"], row["previous_secret"])
-    return Target(row["url"], secrets, row["body"].encode(), row["timeout_s"] or timeout_s)
+    return Target(row["url"], secrets, row["body"], row["timeout_s"] or timeout_s)

@@ -136,7 +136,7 @@ class DeliveryLoop:
             del self._unstored[: len(batch)]
             for outcome in batch:
                 self._pace.give_back(key_of(outcome.claim))
-                if outcome.claim.id not in stored.ids:
+                if outcome.claim.id in stored.lost:
                     log.warning("delivery_fenced", delivery_id=str(outcome.claim.id))
             for outcome in batch:
                 self.intake.stored(outcome.claim.subscription_id)

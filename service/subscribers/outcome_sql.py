@@ -4,6 +4,7 @@ from sqlalchemy import text
 
 # The arrays of ids keep a plan that was made for small tables from reading large ones whole in order to join them.
 # A finished row leaves the table, one that waits gives up its claim: a second run of the statement finds nothing.
+# The id of an attempt only says its day: one is made for all.
 _ROWS = """
 WITH outcome AS (
     SELECT * FROM unnest(
@@ -31,8 +32,8 @@ WITH outcome AS (
 ), attempt AS (
     INSERT INTO delivery_attempts
         (id, delivery_id, number, started_at, duration_ms, status, error_class, error, answer)
-    SELECT gateway_uuid7(now()), o.id, settled.attempts, o.started_at, o.duration_ms, o.status, o.error_class, o.error,
-        o.answer
+    SELECT (SELECT gateway_uuid7(now())), o.id, settled.attempts, o.started_at, o.duration_ms, o.status, o.error_class,
+        o.error, o.answer
     FROM settled JOIN outcome o USING (id) WHERE o.duration_ms IS NOT NULL
 )"""
 
@@ -76,7 +77,10 @@ _PACE = """, lane AS MATERIALIZED (
 )"""
 
 STORE = text(f"""{_ROWS}{_PACE}
-SELECT settled.id, settled.subscription_id,
-    CASE WHEN o.fate = 'gone' THEN 'gone' WHEN paced.failed_for_long THEN 'failing' END AS disable
-FROM settled JOIN outcome o ON o.id = settled.id LEFT JOIN paced ON paced.id = settled.subscription_id
+SELECT o.id, settled.subscription_id, CASE
+    WHEN settled.id IS NULL THEN NULL WHEN o.fate = 'gone' THEN 'gone' WHEN paced.failed_for_long THEN 'failing'
+END AS disable
+FROM outcome o LEFT JOIN settled ON settled.id = o.id LEFT JOIN paced ON paced.id = settled.subscription_id
+WHERE settled.id IS NULL OR o.fate = 'gone' OR paced.failed_for_long
 """)
+"""Tells only what asks for something: what was not ours any more, and whose subscription is to be disabled."""

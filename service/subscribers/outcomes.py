@@ -25,9 +25,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The deliveries that were still ours, and the subscriptions that are to be disabled, with the reason."""
+    """The deliveries that were not ours any more, and the subscriptions that are to be disabled, with the reason."""
 
-    ids: frozenset[UUID]
+    lost: frozenset[UUID]
     to_disable: Mapping[UUID, DisableReason]
 
 
@@ -38,7 +38,7 @@ async def store_outcomes(line: Line, settings: Settings, outcomes: Sequence[Outc
     """
     rows = await line.statement(STORE, _values(settings, outcomes))
     to_disable = {row["subscription_id"]: row["disable"] for row in rows if row["disable"] is not None}
-    return Stored(frozenset(row["id"] for row in rows), to_disable)
+    return Stored(frozenset(row["id"] for row in rows if row["subscription_id"] is None), to_disable)
 
 
 def fate_word(fate: Verdict | Undeliverable) -> str:
