@@ -1,18 +1,21 @@
 """Log lines, counters and timings: what an operator sees. No prompt, key, token or image byte ever comes here."""
 
+import asyncio
 import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from functools import lru_cache
 from time import perf_counter
+from typing import BinaryIO, cast
 
 import orjson
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 from structlog.tracebacks import ExceptionDictTransformer
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
@@ -95,6 +98,34 @@ def watch_gauges(spooled_bytes: Callable[[], float], connections_in_use: Callabl
     database_connections.set_function(connections_in_use)
 
 
+class FlushedOnceATurn:
+    """A file for log lines that is flushed when the event loop has run what is due now, however many lines that wrote.
+
+    Where thousands of lines are written a second, one system call for each was half of what they cost. A process that
+    is killed loses those of the milliseconds before; one that ends writes them.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.write = file.write
+        self._file = file
+        self._flushed_by: asyncio.AbstractEventLoop | None = None
+
+    def flush(self) -> None:
+        """Soon; at once outside of an event loop."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._file.flush()
+            return
+        if self._flushed_by is not loop:
+            self._flushed_by = loop
+            loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushed_by = None
+        self._file.flush()
+
+
 def start_logging(level: str) -> None:
     """Write one JSON object a line to stdout; the standard library's loggers join in, access logs do not.
 
@@ -106,29 +137,40 @@ def start_logging(level: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     # Without the local variables that it would show by default: they hold prompts and secrets.
     exceptions = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
     structlog.configure(
-        processors=[*shared, exceptions, structlog.processors.JSONRenderer(orjson.dumps)],
-        logger_factory=structlog.BytesLoggerFactory(),
+        processors=[
+            *shared,
+            _add_timestamp,
+            exceptions,
+            structlog.processors.JSONRenderer(orjson.dumps, option=orjson.OPT_UTC_Z),
+        ],
+        logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, FlushedOnceATurn(sys.stdout.buffer))),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                exceptions,
-                structlog.processors.JSONRenderer(),
-            ],
-        )
-    )
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    foreign = _foreign_handler([*shared, structlog.processors.TimeStamper(fmt="iso", utc=True)], exceptions)
+    logging.basicConfig(level=level.upper(), handlers=[foreign], force=True)
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
     for name in ("uvicorn.access", "httpx", "httpcore", "aiohttp.access", "aiohttp.client"):
         logging.getLogger(name).disabled = True
+
+
+def _add_timestamp(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """orjson writes it as the standard library's lines have it, in a fifth of the time."""
+    event["timestamp"] = datetime.now(UTC)
+    return event
+
+
+def _foreign_handler(shared: list[Processor], exceptions: Processor) -> logging.Handler:
+    """Writes the lines of the standard library's loggers in our form."""
+    handler = logging.StreamHandler(sys.stdout)
+    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared, processors=[remove_meta, exceptions, structlog.processors.JSONRenderer()]
+    )
+    handler.setFormatter(formatter)
+    return handler
