@@ -39,6 +39,7 @@ WITH event AS (
 )
 SELECT pg_notify($3, '')
 """
+_NOTIFY = "SELECT pg_notify($1, '')"
 _EMIT = f"""
 WITH event AS (
     INSERT INTO events (id, client, type, body) VALUES ($1, $2, 'task.succeeded', $3)
@@ -129,6 +130,7 @@ async def emit_steadily(stack: Stack, clients: int, per_s: float, for_s: float) 
     bell.cancel()
     with suppress(asyncio.CancelledError):
         await bell
+    await connection.execute(_NOTIFY, DELIVERIES)  # for the last ones, if the bell had not come to them
     await connection.close()
     return emitted
 
@@ -139,7 +141,7 @@ async def _ring(url: str, rung: asyncio.Event) -> None:
         while True:
             await rung.wait()
             rung.clear()
-            await connection.execute("SELECT pg_notify($1, '')", DELIVERIES)
+            await connection.execute(_NOTIFY, DELIVERIES)
     finally:
         connection.terminate()
 
