@@ -1,4 +1,4 @@
-"""Ends what takes too long, with one timer for all: a timer of its own costs every send a tenth of its CPU."""
+"""Ends what takes too long, with one timer for all: one for each costs every send a tenth of its CPU (decision 19)."""
 
 import asyncio
 from math import inf
