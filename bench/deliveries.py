@@ -169,7 +169,7 @@ async def _claims(stack: Stack) -> Round:
     claiming, completing = Line(settings, BY_INDEX_UNFLUSHED), Line(settings, BY_INDEX)
     ask = Ask(Rooms(BATCH, (), (), (), of_others=BATCH, of_untrusted=BATCH, of_troubled=BATCH))
     taken = Answer(204, None, None, duration_ms=3)
-    storing = asyncio.create_task(asyncio.sleep(0, Stored(frozenset(), {})))
+    storing = asyncio.create_task(asyncio.sleep(0, Stored(frozenset(), frozenset())))
     count, began_s = 0, time.monotonic()
     while claims := (await claim_due(claiming, settings, ask)).claims:
         assert not (await storing).lost

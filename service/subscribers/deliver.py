@@ -1,7 +1,7 @@
 """The delivery loop: claims what is due, sends it, stores what came of it; none of the three waits for another."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from time import monotonic
@@ -13,14 +13,14 @@ from service.db.listen import DELIVERIES
 from service.resources import Resources
 from service.settings import Settings
 from service.subscribers.claims import Claim, Target, Undeliverable
-from service.subscribers.disable import disable_subscription
+from service.subscribers.disable import disable_failing, disable_gone
 from service.subscribers.encryption import Encryption
 from service.subscribers.guard import Guard
 from service.subscribers.intake import Intake, key_of
 from service.subscribers.lines import Lines, open_lines
-from service.subscribers.outcomes import Outcome, fate_word, store_outcomes
+from service.subscribers.outcomes import Outcome, Stored, fate_word, store_outcomes
 from service.subscribers.pace import Pace
-from service.subscribers.retry import Answer, Delivered, Verdict, verdict
+from service.subscribers.retry import Answer, Delivered, GiveUp, Verdict, verdict
 from service.subscribers.sender import Sender, open_sender
 from service.subscribers.signature import signed_headers, webhook_id
 from service.subscribers.target_url import host_of
@@ -132,18 +132,25 @@ class DeliveryLoop:
         """Store batch after batch; what ends meanwhile makes the next one, so that batches grow with the load."""
         while self._unstored:
             batch = tuple(self._unstored)
+            for outcome in batch:
+                if isinstance(outcome.fate, GiveUp) and outcome.fate.reason == "gone":
+                    await disable_gone(self._lines.pool, outcome.claim)
+                    self.intake.ring()
             stored = await store_outcomes(self._lines.outcomes, self._settings, batch)
             del self._unstored[: len(batch)]
-            for outcome in batch:
-                self._pace.give_back(key_of(outcome.claim))
-                if outcome.claim.id in stored.lost:
-                    log.warning("delivery_fenced", delivery_id=str(outcome.claim.id))
-            for outcome in batch:
-                self.intake.stored(outcome.claim.subscription_id)
-            for subscription_id, reason in stored.to_disable.items():
-                await disable_subscription(self._lines.pool, subscription_id, reason)
+            self._give_back(batch, stored)
+            for subscription_id in stored.failing:
+                await disable_failing(self._lines.pool, subscription_id)
                 self.intake.ring()
         self._storing = None
+
+    def _give_back(self, batch: Sequence[Outcome], stored: Stored) -> None:
+        for outcome in batch:
+            self._pace.give_back(key_of(outcome.claim))
+            if outcome.claim.id in stored.lost:
+                log.warning("delivery_fenced", delivery_id=str(outcome.claim.id))
+        for outcome in batch:
+            self.intake.stored(outcome.claim.subscription_id)
 
     def _report(self, claim: Claim, target: Target, answer: Answer, fate: Verdict) -> None:
         word = fate_word(fate)

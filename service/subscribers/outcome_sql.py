@@ -77,10 +77,8 @@ _PACE = """, lane AS MATERIALIZED (
 )"""
 
 STORE = text(f"""{_ROWS}{_PACE}
-SELECT o.id, settled.subscription_id, CASE
-    WHEN settled.id IS NULL THEN NULL WHEN o.fate = 'gone' THEN 'gone' WHEN paced.failed_for_long THEN 'failing'
-END AS disable
+SELECT o.id, settled.subscription_id
 FROM outcome o LEFT JOIN settled ON settled.id = o.id LEFT JOIN paced ON paced.id = settled.subscription_id
-WHERE settled.id IS NULL OR o.fate = 'gone' OR paced.failed_for_long
+WHERE settled.id IS NULL OR paced.failed_for_long
 """)
-"""Tells only what asks for something: what was not ours any more, and whose subscription is to be disabled."""
+"""Tells only what asks for something: what was not ours any more, without a subscription, and whose fails for days."""

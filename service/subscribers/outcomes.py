@@ -1,8 +1,8 @@
 """Stores what came of claims: one statement, however large the batch, and nothing where the claim was lost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import assert_never
 from uuid import UUID
 
 from service.db.line import Line
@@ -10,8 +10,6 @@ from service.settings import Settings
 from service.subscribers.claims import Claim, Undeliverable
 from service.subscribers.outcome_sql import STORE
 from service.subscribers.retry import Answer, Delivered, GiveUp, Retry, Verdict
-
-DisableReason = Literal["gone", "failing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +23,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The deliveries that were not ours any more, and the subscriptions that are to be disabled, with the reason."""
+    """The deliveries that were not ours any more, and the subscriptions that have been failing for too long."""
 
     lost: frozenset[UUID]
-    to_disable: Mapping[UUID, DisableReason]
+    failing: frozenset[UUID]
 
 
 async def store_outcomes(line: Line, settings: Settings, outcomes: Sequence[Outcome]) -> Stored:
@@ -37,8 +35,10 @@ async def store_outcomes(line: Line, settings: Settings, outcomes: Sequence[Outc
     Safe to repeat. Where the lease ended meanwhile and another process has the delivery, nothing is written.
     """
     rows = await line.statement(STORE, _values(settings, outcomes))
-    to_disable = {row["subscription_id"]: row["disable"] for row in rows if row["disable"] is not None}
-    return Stored(frozenset(row["id"] for row in rows if row["subscription_id"] is None), to_disable)
+    return Stored(
+        lost=frozenset(row["id"] for row in rows if row["subscription_id"] is None),
+        failing=frozenset(row["subscription_id"] for row in rows if row["subscription_id"] is not None),
+    )
 
 
 def fate_word(fate: Verdict | Undeliverable) -> str:

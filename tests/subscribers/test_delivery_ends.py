@@ -8,6 +8,7 @@ import pytest
 from service.db.ids import new_id
 from service.settings import Settings
 from service.subscribers.claims import EVER, Target, claim_new, release_ended_leases
+from service.subscribers.disable import disable_gone
 from service.subscribers.event_types import EventType
 from service.subscribers.outcomes import Outcome
 from service.subscribers.pace import FewRooms
@@ -15,6 +16,7 @@ from service.subscribers.retry import Answer as Came
 from service.subscribers.retry import Retry
 from service.subscribers.signature import new_signing_secret
 from tests.subscribers.notifications import Notifications, OpenLoop
+from tests.support.database import Database
 from tests.support.receiver import Answer, Receiver
 from tests.support.waiting import eventually_async
 
@@ -85,6 +87,40 @@ async def test_a_subscriber_that_says_gone_is_disabled_with_that_reason_and_an_e
     (event,) = await notifications.rows("SELECT body FROM events WHERE type = 'subscription.disabled'")
     assert orjson.loads(event["body"])["data"]["reason"] == "gone"
     assert await notifications.is_idle()
+
+
+async def test_a_subscriber_is_disabled_before_its_gone_is_stored_so_that_no_crash_forgets_it(
+    notifications: Notifications, run_loop: OpenLoop, receiver: Receiver, quiet_database: Database
+) -> None:
+    receiver.answer(then=Answer(status=410))
+    await notifications.subscribe(receiver.url)
+    await notifications.emit()
+    quiet_database.execute("BEGIN")
+    quiet_database.execute("LOCK TABLE delivery_results IN SHARE MODE")
+
+    async with run_loop():
+        try:
+            await eventually_async(lambda: notifications.rows("SELECT id FROM subscriptions WHERE state = 'disabled'"))
+            stored_before = await notifications.results()
+        finally:
+            quiet_database.execute("COMMIT")
+
+    assert stored_before == []
+    assert await notifications.results() == ["dead"]
+
+
+async def test_a_gone_that_came_after_the_claim_was_lost_disables_nobody(notifications: Notifications) -> None:
+    await notifications.subscribe("http://127.0.0.1/")
+    await notifications.emit()
+    (lost,) = await notifications.claim()
+    await notifications.make_due()
+    (successor,) = await notifications.claim()
+
+    await disable_gone(notifications.database, lost)
+    assert await notifications.rows("SELECT state FROM subscriptions") == [{"state": "active"}]
+
+    await disable_gone(notifications.database, successor)
+    assert await notifications.rows("SELECT state FROM subscriptions") == [{"state": "disabled"}]
 
 
 async def test_deliveries_of_a_disabled_subscription_end_as_dead_without_an_attempt(
