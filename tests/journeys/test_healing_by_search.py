@@ -68,45 +68,43 @@ def test_a_found_task_that_failed_upstream_fails_with_its_reason(searching: Gate
     assert len(paid(sandbox)) == 1
 
 
-def search_after(gateway: Gateway, sandbox: Sandbox) -> None:
-    """Let the gateway begin to search only now, when everything is lost that the test wants to lose."""
-    gateway.program.kill()
-    sandbox.moods({"list_endpoint": True})
-    gateway.start_again()
+def test_identical_requests_of_one_client_pair_in_the_order_of_time(
+    start_gateway: StartGateway, sandbox: Sandbox
+) -> None:
+    api = start_gateway(SEARCHING, role="api")
+    sandbox.moods({"create_cut": {"next": 3, **TAKEN}, "callbacks": "off"})
+    tasks = [create(api.alpha) for _ in range(3)]
 
-
-def test_identical_requests_of_one_client_pair_in_the_order_of_time(searching: Gateway, sandbox: Sandbox) -> None:
-    sandbox.moods({"create_cut": {"next": 3, **TAKEN}, "callbacks": "off", "list_endpoint": False})
-    tasks = [create(searching.alpha) for _ in range(3)]
-
-    search_after(searching, sandbox)
-    upstream_ids = [ended(searching.alpha, task["id"])["upstream_task_id"] for task in tasks]
+    start_gateway(SEARCHING, role="worker")
+    upstream_ids = [ended(api.alpha, task["id"])["upstream_task_id"] for task in tasks]
 
     assert upstream_ids == paid(sandbox)
 
 
 def test_the_same_request_of_two_clients_is_never_mixed_up(start_gateway: StartGateway, sandbox: Sandbox) -> None:
-    gateway = start_gateway(SEARCHING | {"GATEWAY_UNKNOWN_GIVE_UP_S": "20"})
-    sandbox.moods({"create_cut": {"next": 2, **TAKEN}, "callbacks": "off", "list_endpoint": False})
-    tasks = [create(gateway.alpha), create(gateway.beta)]
+    giving_up = SEARCHING | {"GATEWAY_UNKNOWN_GIVE_UP_S": "20"}
+    api = start_gateway(giving_up, role="api")
+    sandbox.moods({"create_cut": {"next": 2, **TAKEN}, "callbacks": "off"})
+    tasks = [create(api.alpha), create(api.beta)]
 
-    search_after(gateway, sandbox)
+    start_gateway(giving_up, role="worker")
     eventually(lambda: sandbox.ledger()["lists"] >= 2, what="a search")
-    done = [ended(client, task["id"]) for client, task in zip((gateway.alpha, gateway.beta), tasks, strict=True)]
+    done = [ended(client, task["id"]) for client, task in zip((api.alpha, api.beta), tasks, strict=True)]
 
     assert {task["error"]["code"] for task in done} == {"submission_outcome_unknown"}
     assert len(paid(sandbox)) == 2
 
 
-def test_a_submission_is_found_behind_a_page_of_newer_tasks(searching: Gateway, sandbox: Sandbox) -> None:
-    sandbox.moods({"create_cut": {"next": 1, **TAKEN}, "callbacks": "off", "list_endpoint": False, "duration_s": 0})
-    task = create(searching.alpha)
+def test_a_submission_is_found_behind_a_page_of_newer_tasks(start_gateway: StartGateway, sandbox: Sandbox) -> None:
+    api = start_gateway(SEARCHING, role="api")
+    sandbox.moods({"create_cut": {"next": 1, **TAKEN}, "callbacks": "off", "duration_s": 0})
+    task = create(api.alpha)
     for number in range(105):
         form = {"prompt": f"Somebody else's {number}", "model_id": task["model_id"]}
         sandbox.api.post("/v1i/task/generate-image", files={name: (None, form[name]) for name in form})
 
-    search_after(searching, sandbox)
-    done = ended(searching.alpha, task["id"])
+    start_gateway(SEARCHING, role="worker")
+    done = ended(api.alpha, task["id"])
 
     assert len(paid(sandbox)) == 106
     assert (done["state"], done["upstream_task_id"]) == ("succeeded", paid(sandbox)[0])
