@@ -82,7 +82,7 @@ def test_identical_requests_of_one_client_pair_in_the_order_of_time(
 
 
 def test_the_same_request_of_two_clients_is_never_mixed_up(start_gateway: StartGateway, sandbox: Sandbox) -> None:
-    giving_up = SEARCHING | {"GATEWAY_UNKNOWN_GIVE_UP_S": "20"}
+    giving_up = SEARCHING | {"GATEWAY_UNKNOWN_GIVE_UP_S": "10"}
     api = start_gateway(giving_up, role="api")
     sandbox.moods({"create_cut": {"next": 2, **TAKEN}, "callbacks": "off"})
     tasks = [create(api.alpha), create(api.beta)]
