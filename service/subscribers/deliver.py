@@ -1,15 +1,17 @@
 """The delivery loop: claims what is due, sends it, stores what came of it; none of the three waits for another."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from time import monotonic
 from typing import Protocol
+from uuid import UUID
 
 import structlog
 
 from service.db.listen import DELIVERIES
+from service.errors import Unavailable
 from service.resources import Resources
 from service.settings import Settings
 from service.subscribers.claims import Claim, Target, Undeliverable
@@ -134,15 +136,23 @@ class DeliveryLoop:
             batch = tuple(self._unstored)
             for outcome in batch:
                 if isinstance(outcome.fate, GiveUp) and outcome.fate.reason == "gone":
-                    await disable_gone(self._lines.pool, outcome.claim)
-                    self.intake.ring()
+                    await self._disable(outcome.claim.subscription_id, disable_gone(self._lines.pool, outcome.claim))
             stored = await store_outcomes(self._lines.outcomes, self._settings, batch)
             del self._unstored[: len(batch)]
             self._give_back(batch, stored)
             for subscription_id in stored.failing:
-                await disable_failing(self._lines.pool, subscription_id)
-                self.intake.ring()
+                await self._disable(subscription_id, disable_failing(self._lines.pool, subscription_id))
         self._storing = None
+
+    async def _disable(self, subscription_id: UUID, disabling: Awaitable[None]) -> None:
+        """With the database away nothing is stored either; any other error of ours must not keep it from that."""
+        try:
+            await disabling
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("disable_failed", subscription_id=str(subscription_id))
+        self.intake.ring()
 
     def _give_back(self, batch: Sequence[Outcome], stored: Stored) -> None:
         for outcome in batch:

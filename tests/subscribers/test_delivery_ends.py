@@ -109,6 +109,25 @@ async def test_a_subscriber_is_disabled_before_its_gone_is_stored_so_that_no_cra
     assert await notifications.results() == ["dead"]
 
 
+async def test_a_subscription_that_cannot_be_disabled_keeps_no_outcome_from_being_stored(
+    notifications: Notifications, run_loop: OpenLoop, receiver: Receiver, quiet_database: Database
+) -> None:
+    receiver.answer(Answer(status=410), then=Answer(status=204))
+    await notifications.subscribe(receiver.url)
+    quiet_database.execute("ALTER TABLE events ADD CONSTRAINT untold CHECK (type <> 'subscription.disabled') NOT VALID")
+
+    try:
+        async with run_loop():
+            for ends in (1, 2):
+                await notifications.emit()
+                await asyncio.to_thread(receiver.wait_for, ends)
+                await eventually_async(notifications.is_idle)
+    finally:
+        quiet_database.execute("ALTER TABLE events DROP CONSTRAINT untold")
+
+    assert await notifications.results() == ["dead", "delivered"]
+
+
 async def test_a_gone_that_came_after_the_claim_was_lost_disables_nobody(notifications: Notifications) -> None:
     await notifications.subscribe("http://127.0.0.1/")
     await notifications.emit()
