@@ -1,5 +1,7 @@
 """What every test may ask for: a real Postgres, a sandbox upstream, a gateway, a webhook receiver (tests/support)."""
 
+import gc
+
 import pytest
 
 pytest_plugins = [
@@ -10,6 +12,12 @@ pytest_plugins = [
     "tests.support.gateway",
     "tests.support.receiver",
 ]
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected lives to the end: looking through it again and again took a tenth of the CPU."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -103,7 +103,7 @@ def serve() -> None:
     for name in IMPORTED:
         importlib.import_module(name)
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # for the children too: a collector that went through all this would copy it for each of them
     for line in sys.stdin.buffer:
         request = json.loads(line)
         answer = ended(request["ended"]) if "ended" in request else forked(request)
@@ -132,7 +132,6 @@ def forked(request: Mapping[str, Any]) -> int:
         os.dup2(ours, theirs)
     os.close(nothing)
     os.close(log)
-    gc.unfreeze()
     sys.argv = list(request["arguments"])
     runpy.run_module(request["arguments"][0], run_name="__main__", alter_sys=True)
     sys.exit(0)
