@@ -80,3 +80,15 @@ async def test_with_50000_deliveries_no_table_is_read_whole(gateway_database: Ga
     filled = {row.relname for row in await gateway_database.statement(_FILLED)}
     assert filled
     assert read & filled == set(), plan
+
+
+async def test_outcomes_are_stored_by_id_whatever_a_snapshot_keeps_in_the_index_of_leases(
+    gateway_database: GatewayDatabase,
+) -> None:
+    sql, values = statements()["store"]
+
+    plan = await explain(gateway_database, Query(sql, values))
+
+    reads = [step for step in nodes(plan) if step.get("Relation Name") == "deliveries" and "Scan" in step["Node Type"]]
+    indexes = {step["Index Name"] for step in reads}
+    assert indexes == {"deliveries_pkey"}, plan
