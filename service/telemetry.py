@@ -40,6 +40,9 @@ dispatch_pauses_total = Counter(
     "gateway_dispatch_pauses_total", "Times that sending came to rest, by reason", ["reason"]
 )
 bell_deaf_total = Counter("gateway_bell_deaf_total", "Times that LISTEN turned out to hear nothing")
+disable_failures_total = Counter(
+    "gateway_subscription_disable_failures_total", "Times that a subscription could not be disabled by an error of ours"
+)
 partitions_dropped_total = Counter(
     "gateway_partitions_dropped_total", "Days of history that were dropped by age, by table", ["table"]
 )

@@ -26,7 +26,7 @@ from service.subscribers.retry import Answer, Delivered, GiveUp, Verdict, verdic
 from service.subscribers.sender import Sender, open_sender
 from service.subscribers.signature import signed_headers, webhook_id
 from service.subscribers.target_url import host_of
-from service.telemetry import observe_delivery
+from service.telemetry import disable_failures_total, observe_delivery
 
 BEGUN_AT_ONCE = 16
 
@@ -151,6 +151,7 @@ class DeliveryLoop:
         except Unavailable:
             raise
         except Exception:
+            disable_failures_total.inc()
             log.exception("disable_failed", subscription_id=str(subscription_id))
         self.intake.ring()
 

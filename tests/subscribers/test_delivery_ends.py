@@ -4,6 +4,7 @@ import asyncio
 
 import orjson
 import pytest
+from prometheus_client import REGISTRY
 
 from service.db.ids import new_id
 from service.settings import Settings
@@ -109,11 +110,16 @@ async def test_a_subscriber_is_disabled_before_its_gone_is_stored_so_that_no_cra
     assert await notifications.results() == ["dead"]
 
 
-async def test_a_subscription_that_cannot_be_disabled_keeps_no_outcome_from_being_stored(
+def disable_failures() -> float:
+    return REGISTRY.get_sample_value("gateway_subscription_disable_failures_total") or 0.0
+
+
+async def test_a_subscription_that_cannot_be_disabled_is_counted_and_keeps_no_outcome_from_being_stored(
     notifications: Notifications, run_loop: OpenLoop, receiver: Receiver, quiet_database: Database
 ) -> None:
     receiver.answer(Answer(status=410), then=Answer(status=204))
     await notifications.subscribe(receiver.url)
+    before = disable_failures()
     quiet_database.execute("ALTER TABLE events ADD CONSTRAINT untold CHECK (type <> 'subscription.disabled') NOT VALID")
 
     try:
@@ -126,6 +132,7 @@ async def test_a_subscription_that_cannot_be_disabled_keeps_no_outcome_from_bein
         quiet_database.execute("ALTER TABLE events DROP CONSTRAINT untold")
 
     assert await notifications.results() == ["dead", "delivered"]
+    assert disable_failures() == before + 1
 
 
 async def test_a_gone_that_came_after_the_claim_was_lost_disables_nobody(notifications: Notifications) -> None:
